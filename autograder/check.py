@@ -1,0 +1,35 @@
+"""The learner's instant check: the same questions, the same judge as the final grade, on public inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from autograder.ask import ask
+from autograder.judge import judge, trial
+from autograder.question import PUBLIC_SEED
+from autograder.questions import find
+from autograder.verdict import Verdict
+
+
+def check(question: str, function: Callable[..., Any]) -> Verdict:
+    """Ask your function and judge its answers.
+
+    Args:
+        question: the question's name, as in the cell that you were given.
+        function: what you wrote.
+
+    Returns:
+        A verdict: a notebook shows it as a card, `print` as sentences. A wrong answer is a verdict, never an error.
+
+    Raises:
+        KeyError: there is no such question; the message lists those there are.
+        TypeError: `function` cannot be called.
+    """
+    asked = find(question)
+    if not callable(function):
+        raise TypeError(
+            f"check({question!r}, ...) takes the function itself, not what it returns: got {type(function).__name__}. "
+            "Write its name without parentheses."
+        )
+    return judge(asked, ask(function, trial(asked, PUBLIC_SEED).encoded()), PUBLIC_SEED)
