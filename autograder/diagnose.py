@@ -109,6 +109,9 @@ def _close(mine: np.ndarray | wire.Refused, theirs: np.ndarray) -> bool:
 def explain(question: Question, cases: Sequence[Case], got: Sequence[Outputs], findings: Sequence[Finding]) -> str:
     """Say what is seen in the first case that fails, when no known mistake reproduces the answers."""
     first = findings[0]
+    sentences = {outputs.sentence() for outputs in got if isinstance(outputs, Raised)}
+    if len(sentences) == 1 and all(isinstance(outputs, Raised) for outputs in got):
+        return sentences.pop()
     here = [finding for finding in findings if finding.case is first.case]
     text = " ".join(dict.fromkeys(finding.text for finding in here))
     if len(cases) > 1 and cases[1].name == "the same call again" and first.case is cases[1]:

@@ -1,0 +1,145 @@
+"""Where a course's files lie: nbgrader's layout, and beside it what only the trusted side may read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from autograder.questions import questions_of
+
+
+class CourseError(RuntimeError):
+    """Something is missing from the course folder; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """A course root as nbgrader knows it. Paths exist only where nbgrader or a command here has made them."""
+
+    root: Path
+
+    @classmethod
+    def at(cls, root: Path | str) -> Course:
+        """Open a course root.
+
+        Raises:
+            CourseError: the folder has no nbgrader_config.py.
+        """
+        course = cls(Path(root).resolve())
+        if not (course.root / "nbgrader_config.py").is_file():
+            raise CourseError(
+                f"{root} is not a course: it has no nbgrader_config.py. "
+                "Run this in the project's folder, or say --course DIR."
+            )
+        return course
+
+    @cached_property
+    def config(self) -> Any:
+        """The course's nbgrader configuration."""
+        from traitlets.config.loader import PyFileConfigLoader
+
+        return PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config()
+
+    @property
+    def db_url(self) -> str:
+        """The gradebook's address: `c.CourseDirectory.db_url`, or SQLite in the course root."""
+        configured = self.config.CourseDirectory.get("db_url")
+        return str(configured) if configured else f"sqlite:///{self.root / 'gradebook.db'}"
+
+    @property
+    def course_id(self) -> str:
+        """The course's name in the gradebook."""
+        return str(self.config.CourseDirectory.get("course_id") or "default_course")
+
+    def released_path(self, problem_set: str) -> Path:
+        """The notebook that was handed out."""
+        return self.root / "release" / problem_set / f"{problem_set}.ipynb"
+
+    def released(self, problem_set: str) -> dict[str, Any]:
+        """The notebook that was handed out, as JSON, every source one string.
+
+        Raises:
+            CourseError: it was never released.
+        """
+        import nbformat
+
+        path = self.released_path(problem_set)
+        if not path.is_file():
+            raise CourseError(f"{problem_set} is not released yet. Run: autograder release {problem_set}")
+        return json.loads(json.dumps(nbformat.read(path, as_version=4)))
+
+    def submissions(self, problem_set: str) -> dict[str, Path]:
+        """Every student's folder for a problem set, by student, in order."""
+        submitted = self.root / "submitted"
+        if not submitted.is_dir():
+            return {}
+        folders = {entry.name: Path(entry.path) / problem_set for entry in os.scandir(submitted) if entry.is_dir()}
+        return {student: folder for student, folder in sorted(folders.items()) if os.path.lexists(folder)}
+
+    def out(self, kind: str, student: str, problem_set: str, suffix: str = ".ipynb") -> Path:
+        """Where a student's "autograded" or "feedback" file goes."""
+        return self.root / kind / student / problem_set / f"{problem_set}{suffix}"
+
+    def seed(self, problem_set: str, new: bool = False, given: int | None = None) -> int:
+        """The problem set's secret seed: drawn once and kept where only the instructor can read it."""
+        path = self.root / "private" / f"{problem_set}.seed"
+        if given is None and not new and path.is_file():
+            return int(path.read_text())
+        seed = secrets.randbits(64) if given is None else given
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.chmod(0o700)
+        write_atomically(path, f"{seed}\n".encode())
+        return seed
+
+    def version(self, problem_set: str) -> str:
+        """Names everything that a score depends on besides the submission and the seed: the handout and the code."""
+        package = Path(__file__).parent
+        rooms = [
+            package,
+            package / "questions",
+            package / "run",
+            *(package.parent / "rnnlib" / r for r in (".", "cells")),
+        ]
+        sources = [self.released_path(problem_set), *(path for room in rooms for path in sorted(room.glob("*.py")))]
+        return hashlib.sha256(b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sources)).hexdigest()
+
+    def max_points(self, problem_set: str) -> dict[str, float]:
+        """Points by grade_id, those that a person gives included."""
+        marked = [cell["metadata"].get("nbgrader", {}) for cell in self.released(problem_set)["cells"]]
+        return {meta["grade_id"]: float(meta["points"]) for meta in marked if meta.get("grade")}
+
+    def check_points(self, problem_set: str) -> None:
+        """Refuse a handout whose points are not the questions' points.
+
+        Raises:
+            CourseError: a question has no cell, or other points.
+        """
+        handed_out = self.max_points(problem_set)
+        for name, question in questions_of(problem_set).items():
+            if handed_out.get(name) != question.points:
+                raise CourseError(
+                    f"{problem_set}: the question {name} is worth {question.points:g} points, "
+                    f"its cell says {handed_out.get(name)}. Correct the source notebook and release it again."
+                )
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file wholly or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,82 @@
+"""A grading run: what is new goes through the pool, what comes back is recorded, in one place and at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from autograder import ingest, pool
+from autograder.course_files import Course, CourseError
+from autograder.record import Book, Journal, as_record
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to grade. `seed` repeats a seed, `new_seed` draws another; `students` limits the run."""
+
+    workers: int = 0
+    seed: int | None = None
+    new_seed: bool = False
+    force: bool = False
+    sandboxed: bool = True
+    students: tuple[str, ...] = ()
+
+
+def journal_path(course: Course, problem_set: str) -> Path:
+    """Where a problem set's results are kept."""
+    return course.root / "journal" / f"{problem_set}.jsonl"
+
+
+def grade(course: Course, problem_set: str, options: Options) -> Iterator[dict[str, Any]]:
+    """Grade a class, yielding each student's record when it is on disk.
+
+    A submission that was graded before, unchanged and under the same handout, code and seed, is not run again.
+
+    Raises:
+        CourseError: nothing released, nothing submitted, or a student asked for who submitted nothing.
+        SandboxUnavailable: no sandbox can be had, and `sandboxed` asks for one.
+    """
+    course.check_points(problem_set)
+    folders = _folders(course, problem_set, options.students)
+    if options.sandboxed:
+        from autograder.run import probe
+
+        probe()
+    seed = course.seed(problem_set, options.new_seed, options.seed)
+    released, max_points = course.released(problem_set), course.max_points(problem_set)
+    version = f"{course.version(problem_set)} {hashlib.sha256(str(seed).encode()).hexdigest()} {options.sandboxed}"
+    journal = Journal(journal_path(course, problem_set))
+    keys: dict[str, str] = {}
+    known: list[dict[str, Any]] = []
+
+    def to_do() -> Iterator[tuple[str, bytes | ingest.Ungradable]]:
+        for student, raw in pool.read_all(folders, course.released_path(problem_set).name):
+            content = ingest.digest(raw) if isinstance(raw, bytes) else f"ungradable: {raw}"
+            keys[student] = f"{student} {content} {version}"
+            graded_before = course.out("autograded", student, problem_set).is_file()
+            if keys[student] in journal.done and graded_before and not options.force:
+                known.append(journal.done[keys[student]])
+            else:
+                yield student, raw
+
+    job = pool.Job(problem_set, released, seed, options.sandboxed)
+    with Book(course, problem_set) as book:
+        for student, graded in pool.grade_many(job, to_do(), options.workers or pool.cores()):
+            record = as_record(student, problem_set, graded, max_points)
+            book.write(student, graded)
+            journal.append(keys[student], record)
+            yield record
+    yield from known
+
+
+def _folders(course: Course, problem_set: str, students: tuple[str, ...]) -> dict[str, Path]:
+    folders = course.submissions(problem_set)
+    if not folders:
+        raise CourseError(f"Nobody handed in {problem_set}: expected submitted/<student>/{problem_set}/*.ipynb.")
+    unknown = set(students) - set(folders)
+    if unknown:
+        raise CourseError(f"No submission of {problem_set} by: {', '.join(sorted(unknown))}.")
+    return {student: folder for student, folder in folders.items() if not students or student in students}

@@ -1,0 +1,145 @@
+"""One submission's way from file to verdict: ingest, run, judge. Pure: it reads nothing and writes nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from autograder import wire
+from autograder.ingest import Ungradable, is_run, parse, rebuild
+from autograder.judge import judge, no_answers, trial
+from autograder.question import Question
+from autograder.run import CellRun, Outcome
+from autograder.verdict import Verdict, card
+
+SAFE_OUTPUTS = ("text/plain", "image/png", "image/jpeg")  # what a reader of feedback may be shown
+
+
+class Runs(Protocol):
+    """What the pipeline needs of a sandbox."""
+
+    def run(self, sources: list[str], inputs: dict[str, list]) -> Outcome: ...
+
+
+@dataclass(frozen=True)
+class Graded:
+    """A graded submission. `ended` is how its run ended, or "ungradable"; `detail` says so in a sentence."""
+
+    notebook: dict[str, Any]
+    verdicts: tuple[Verdict, ...]
+    ended: str
+    detail: str
+    sandboxed: bool = True
+    seconds: float = field(default=0.0, compare=False)
+
+
+def grade(raw: bytes, released: dict[str, Any], questions: dict[str, Question], seed: int, sandbox: Runs) -> Graded:
+    """Grade one submitted file.
+
+    Args:
+        raw: the file's bytes.
+        released: the notebook that was handed out, as JSON.
+        questions: the problem set's questions by name; a cell whose grade_id is a question's name asks it.
+        seed: what the inputs are drawn from.
+        sandbox: where the learner's code runs.
+
+    Returns:
+        A graded notebook, whatever was handed in: what cannot be run scores 0, with a reason.
+    """
+    try:
+        cells = parse(raw)
+    except Ungradable as reason:
+        return ungradable(str(reason), released, questions)
+    return grade_notebook(rebuild(cells, released), questions, seed, sandbox)
+
+
+def grade_notebook(notebook: dict[str, Any], questions: dict[str, Question], seed: int, sandbox: Runs) -> Graded:
+    """Grade a notebook that `rebuild` made; it gets the outputs and the verdicts."""
+    running = [cell for cell in notebook["cells"] if is_run(cell)]
+    inputs = {name: trial(question, seed).encoded() for name, question in questions.items()}
+    outcome = sandbox.run([cell["source"] for cell in running], inputs)
+    verdicts = {}
+    failed = ""
+    for cell, result in zip(running, outcome.cells, strict=True):
+        question = questions.get(_grade_id(cell))
+        if question is None:
+            cell["outputs"] = safe(result.outputs if result else [])
+            failed = result.error if result and result.error else failed
+            continue
+        answers, reason = _answers(question, result, outcome, failed)
+        verdict = no_answers(question, reason) if reason else judge(question, answers, seed)
+        verdicts[question.name] = verdict
+        cell["outputs"] = [as_output(verdict)]
+    ordered = tuple(verdicts.get(name) or no_answers(q, "Its check cell is missing.") for name, q in questions.items())
+    seconds = sum(result.seconds for result in outcome.cells if result)
+    return Graded(notebook, ordered, outcome.ended, outcome.detail, outcome.sandboxed, seconds)
+
+
+def ungradable(reason: str, released: dict[str, Any], questions: dict[str, Question]) -> Graded:
+    """The record of a submission that cannot be run: the instructor's notebook, no points, the reason."""
+    notebook = rebuild([], released)
+    verdicts = tuple(no_answers(question, reason) for question in questions.values())
+    shown = {verdict.question: as_output(verdict) for verdict in verdicts}
+    for cell in notebook["cells"]:
+        if _grade_id(cell) in shown:
+            cell["outputs"] = [shown[_grade_id(cell)]]
+    return Graded(notebook, verdicts, "ungradable", reason)
+
+
+def _answers(question: Question, result: CellRun | None, outcome: Outcome, failed: str) -> tuple[Any, str]:
+    """The answers that a check cell emitted, or the reason why there are none: `failed` is the last cell's error."""
+    if result is None:
+        return None, f"This check never ran. {outcome.detail}"
+    for output in result.outputs:
+        bundle = output.get("data", {}).get(wire.MIME) if isinstance(output.get("data"), dict) else None
+        if isinstance(bundle, dict) and bundle.get("question") == question.name:
+            return bundle.get("answers"), ""
+    if result.error:
+        return None, f"{result.error}. A cell before it had failed: {failed}." if failed else f"{result.error}."
+    return None, "The check gave no answers: was `check` replaced or its output swallowed?"
+
+
+def as_output(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as a cell's only output: nbgrader reads the points in the text, a person the card."""
+    return {
+        "output_type": "execute_result",
+        "data": {"text/plain": repr(verdict), "text/html": card(verdict)},
+        "metadata": {},
+        "execution_count": 1,
+    }
+
+
+def safe(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A learner's outputs reduced to text and pictures: no HTML, no script, no widget reaches a reader."""
+    kept = []
+    for output in outputs:
+        kind = output.get("output_type")
+        if kind == "stream" and isinstance(output.get("text"), str):
+            name = "stderr" if output.get("name") == "stderr" else "stdout"
+            kept.append({"output_type": "stream", "name": name, "text": output["text"]})
+        elif kind == "error":
+            kept.append(
+                {
+                    "output_type": "error",
+                    "ename": str(output.get("ename"))[:200],
+                    "evalue": str(output.get("evalue"))[:2000],
+                    "traceback": [str(line)[:4000] for line in list(output.get("traceback") or [])[:50]],
+                }
+            )
+        elif kind in ("display_data", "execute_result") and isinstance(output.get("data"), dict):
+            data = {mime: text for mime, text in output["data"].items() if _is_safe(mime, text)}
+            if data:
+                kept.append({"output_type": "display_data", "data": data, "metadata": {}})
+    return json.loads(json.dumps(kept))
+
+
+def _is_safe(mime: str, content: Any) -> bool:
+    if not isinstance(content, str) or mime not in SAFE_OUTPUTS:
+        return False
+    return mime == "text/plain" or re.fullmatch(r"[A-Za-z0-9+/=\s]*", content) is not None  # a picture is base64
+
+
+def _grade_id(cell: dict[str, Any]) -> str:
+    return cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", "")

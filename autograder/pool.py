@@ -1,0 +1,93 @@
+"""Grade many submissions on all cores. Workers are pure: bytes in, verdicts out; only the caller writes."""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from autograder import ingest
+from autograder.pipeline import Graded, Runs, grade, ungradable
+from autograder.questions import questions_of
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every worker needs to know about one grading run."""
+
+    problem_set: str
+    released: dict[str, Any]
+    seed: int
+    sandboxed: bool
+
+
+_sandbox: Runs | None = None
+
+
+def open_sandbox(sandboxed: bool) -> Runs:
+    """This process's sandbox, opened at its first submission and kept."""
+    global _sandbox
+    if _sandbox is None:
+        from autograder.run import Sandbox, Unsandboxed
+
+        opened = Sandbox() if sandboxed else Unsandboxed()
+        atexit.register(opened.close)
+        _sandbox = opened
+    return _sandbox
+
+
+def grade_one(job: Job, raw: bytes) -> Graded:
+    """Grade one submission in this process. A fault of ours is that submission's record, not the end of the run."""
+    questions = questions_of(job.problem_set)
+    try:
+        return grade(raw, job.released, questions, job.seed, open_sandbox(job.sandboxed))
+    except Exception as error:
+        reason = f"The grader itself failed ({type(error).__name__}: {str(error)[:300]}). Your instructor can see this."
+        return replace(ungradable(reason, job.released, questions), ended="grader failed")
+
+
+def grade_many(
+    job: Job, submissions: Iterable[tuple[str, bytes | ingest.Ungradable]], workers: int
+) -> Iterator[tuple[str, Graded]]:
+    """Grade submissions in parallel, in whatever order they finish.
+
+    Args:
+        job: what to grade against.
+        submissions: student and file, or student and the reason why there is none. Read lazily: a few more than
+            there are workers are held at a time.
+        workers: how many processes.
+    """
+    questions = questions_of(job.problem_set)
+    remaining = iter(submissions)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running: dict[Future[Graded], str] = {}
+        while True:
+            for student, raw in islice(remaining, 2 * workers - len(running)):
+                if isinstance(raw, ingest.Ungradable):
+                    yield student, ungradable(str(raw), job.released, questions)
+                else:
+                    running[pool.submit(grade_one, job, raw)] = student
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                yield running.pop(future), future.result()
+
+
+def read_all(folders: dict[str, Path], name: str) -> Iterator[tuple[str, bytes | ingest.Ungradable]]:
+    """Read the submissions, one at a time; what cannot be read comes with its reason."""
+    for student, folder in folders.items():
+        try:
+            yield student, ingest.read(folder, name)
+        except ingest.Ungradable as reason:
+            yield student, reason
+
+
+def cores() -> int:
+    """How many workers the machine is good for."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,152 @@
+"""The only writer: the graded notebook, nbgrader's gradebook, and a journal that a later run resumes from."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbgrader import utils
+from nbgrader.api import Comment, Grade, Gradebook, MissingEntry, Student, SubmittedAssignment, SubmittedNotebook
+from nbgrader.preprocessors import SaveCells
+
+from autograder.course_files import Course, write_atomically
+from autograder.pipeline import Graded
+from autograder.verdict import Verdict
+
+
+def as_record(student: str, problem_set: str, graded: Graded, max_points: dict[str, float]) -> dict[str, Any]:
+    """One student's result as plain data.
+
+    Returns:
+        student, problem_set, points and max_points (of what the machine grades), questions (by name: points,
+        max_points, parts, bugs, message, read), diagnoses (all bug names), manual (grade_ids that wait for a person), ended,
+        detail, sandboxed.
+    """
+    questions = {verdict.question: _as_entry(verdict) for verdict in graded.verdicts}
+    return {
+        "student": student,
+        "problem_set": problem_set,
+        "points": sum(verdict.points for verdict in graded.verdicts),
+        "max_points": sum(verdict.max_points for verdict in graded.verdicts),
+        "questions": questions,
+        "diagnoses": sorted({bug for entry in questions.values() for bug in entry["bugs"]}),
+        "manual": sorted(set(max_points) - set(questions)),
+        "ended": graded.ended,
+        "detail": graded.detail,
+        "sandboxed": graded.sandboxed,
+    }
+
+
+def _as_entry(verdict: Verdict) -> dict[str, Any]:
+    diagnosis = verdict.diagnosis
+    return {
+        "title": verdict.title,
+        "points": verdict.points,
+        "max_points": verdict.max_points,
+        "parts": {part.name: [part.points, part.max_points] for part in verdict.parts},
+        "bugs": list(diagnosis.bugs) if diagnosis else [],
+        "message": diagnosis.text if diagnosis else "",
+        "read": diagnosis.read if diagnosis else "",
+    }
+
+
+class Journal:
+    """An append-only file of results; a line counts only when it is whole."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: dict[str, dict[str, Any]] = {}
+        if path.is_file():
+            for line in path.read_bytes().split(b"\n"):
+                try:
+                    entry = json.loads(line)
+                except ValueError:
+                    continue  # cut off by a kill: that submission is graded again
+                self.done[entry["key"]] = entry["record"]
+
+    def append(self, key: str, record: dict[str, Any]) -> None:
+        """Add a result, on disk before this returns. The newline before it closes a line that a kill cut off."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            file.write(b"\n" + json.dumps({"key": key, "record": record}).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.done[key] = record
+
+
+class Book:
+    """nbgrader's gradebook, opened once, one transaction a submission."""
+
+    def __init__(self, course: Course, problem_set: str) -> None:
+        self.course, self.problem_set = course, problem_set
+        find_alembic()
+        self.gradebook = Gradebook(course.db_url, course.course_id)
+        self.gradebook.update_or_create_assignment(problem_set)
+        handed_out = nbformat.from_dict(course.released(problem_set))
+        names = {"notebook": problem_set, "assignment": problem_set, "db_url": course.db_url}
+        SaveCells(config=course.config).preprocess(handed_out, {"nbgrader": names})
+        self.gradebook.db.expire_all()
+
+    def __enter__(self) -> Book:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.gradebook.close()
+
+    def write(self, student: str, graded: Graded) -> None:
+        """Record a graded submission: its notebook, then its scores and comments in one transaction."""
+        path = self.course.out("autograded", student, self.problem_set)
+        notebook = nbformat.from_dict(graded.notebook)
+        write_atomically(path, nbformat.writes(notebook).encode())
+        try:
+            submitted = self._submitted_notebook(student)
+            cells = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
+            for grade in submitted.grades:
+                _set_score(grade, cells[grade.cell.name])
+            for comment in submitted.comments:
+                comment.auto_comment = _comment(cells[comment.cell.name])
+            self.gradebook.db.commit()
+        except BaseException:
+            self.gradebook.db.rollback()
+            raise
+
+    def _submitted_notebook(self, student: str) -> SubmittedNotebook:
+        """The student's rows, made if need be, without a commit (nbgrader's own methods commit every row)."""
+        db = self.gradebook.db
+        try:
+            return self.gradebook.find_submission_notebook(self.problem_set, self.problem_set, student)
+        except MissingEntry:
+            pass
+        with db.no_autoflush:
+            if db.get(Student, student) is None:
+                db.add(Student(id=student))
+            assignment = self.gradebook.find_assignment(self.problem_set)
+            (notebook,) = assignment.notebooks
+            submission = SubmittedAssignment(assignment=assignment, student_id=student)
+            submitted = SubmittedNotebook(notebook=notebook, assignment=submission)
+            db.add(submission)
+            submitted.grades = [Grade(cell=cell) for cell in notebook.grade_cells]
+            submitted.comments = [Comment(cell=cell) for cell in notebook.solution_cells]
+        db.flush()
+        return submitted
+
+
+def _set_score(grade: Grade, cell: Any) -> None:
+    """As nbgrader's SaveAutoGrades does it: a person's score stays, and is shown to them again."""
+    grade.auto_score, _ = utils.determine_grade(cell)
+    grade.needs_manual_grade = grade.manual_score is not None or grade.auto_score is None
+
+
+def _comment(cell: Any) -> str | None:
+    return "No response." if cell.metadata.nbgrader.get("checksum") == utils.compute_checksum(cell) else None
+
+
+def find_alembic() -> None:
+    """nbgrader calls the `alembic` command by name; it lies beside our interpreter."""
+    beside = str(Path(sys.executable).parent)
+    if beside not in os.environ.get("PATH", "").split(os.pathsep):
+        os.environ["PATH"] = os.pathsep.join([beside, os.environ.get("PATH", "")])

@@ -1,0 +1,41 @@
+"""For a stock `nbgrader autograde`: the same ingest, sandbox and judge as nbgrader preprocessors."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import nbformat
+from nbgrader.preprocessors import NbGraderPreprocessor
+
+from autograder import ingest
+from autograder.course_files import Course
+from autograder.pipeline import grade_notebook
+from autograder.pool import open_sandbox
+from autograder.questions import questions_of
+
+
+class Rebuild(NbGraderPreprocessor):
+    """Replaces nbgrader's sanitising: the instructor's cells, the learner's text."""
+
+    def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Rebuild the notebook from the handout."""
+        cells = ingest.parse(json.dumps(nb).encode())
+        released = _course(self).released(resources["nbgrader"]["assignment"])
+        return nbformat.from_dict(ingest.rebuild(cells, released)), resources
+
+
+class Judge(NbGraderPreprocessor):
+    """Replaces nbgrader's execution: run in the sandbox, judge outside, put the points where nbgrader reads them."""
+
+    def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        """Run and judge the notebook."""
+        problem_set, course = resources["nbgrader"]["assignment"], _course(self)
+        sandbox = open_sandbox(sandboxed=True)
+        notebook = json.loads(json.dumps(nb))
+        graded = grade_notebook(notebook, questions_of(problem_set), course.seed(problem_set), sandbox)
+        return nbformat.from_dict(graded.notebook), resources
+
+
+def _course(preprocessor: NbGraderPreprocessor) -> Course:
+    return Course.at(preprocessor.config.CourseDirectory.root)
