@@ -1,0 +1,131 @@
+"""rnnlib against torch in float64: the explicit loop under autograd, and the fused kernel where it can run."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rnnlib.recurrent import RNN
+
+torch = pytest.importorskip("torch")
+torchref = pytest.importorskip("rnnlib.torchref")
+
+STEADY = settings(deadline=None, max_examples=60, derandomize=True)
+
+
+@st.composite
+def problems(draw, shortest=0):
+    T, N, D, H, K = (draw(st.integers(1, most)) for most in (12, 5, 4, 6, 3))
+    layer = RNN(
+        D,
+        H,
+        K,
+        bidirectional=draw(st.booleans()),
+        nonlinearity=draw(st.sampled_from(["tanh", "relu"])),
+        rng=draw(st.integers(0, 999)),
+    )
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    x = rng.standard_normal((T, N, D))
+    h0 = rng.standard_normal((K * layer.directions, N, H)) if draw(st.booleans()) else None
+    lengths = draw(st.none() | st.lists(st.integers(shortest, T), min_size=N, max_size=N))
+    if lengths is not None:
+        x[np.arange(T)[:, None] >= lengths] = np.nan
+    return layer, x, h0, lengths
+
+
+@STEADY
+@given(problems())
+def test_outputs_states_and_every_gradient_agree_with_the_torch_loop(problem):
+    report = torchref.parity(*problem)
+    assert report.loop.keys() == {"output", "h_n", "dx", "dh0", *problem[0].parameters}
+    assert max(report.loop.values()) <= 1e-10, str(report)
+
+
+@STEADY
+@given(problems(shortest=1))
+def test_outputs_states_and_every_gradient_agree_with_the_fused_kernel(problem):
+    report = torchref.parity(*problem)
+    assert report.fused.keys() == report.loop.keys()
+    assert max(report.fused.values()) <= 1e-10, str(report)
+
+
+def test_parity_holds_over_a_long_ragged_batch():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 301, 20)
+    report = torchref.parity(RNN(5, 8, 2, bidirectional=True, rng=0), rng.standard_normal((300, 20, 5)), None, lengths)
+    assert report.worst <= 1e-10, str(report)
+
+
+def test_parity_in_float32_is_float32_rounding():
+    x = np.random.default_rng(0).standard_normal((40, 6, 5)).astype(np.float32)
+    report = torchref.parity(RNN(5, 8, dtype=np.float32, rng=0), x)
+    assert 1e-9 < report.worst < 1e-5
+
+
+def test_parity_sees_a_single_wrong_gradient():
+    class Wrong(RNN):
+        def backward(self, doutput, dh_n, cache):
+            dx, dh0, gradients = super().backward(doutput, dh_n, cache)
+            gradients["bias_hh_l0"] = 1.01 * gradients["bias_hh_l0"]
+            return dx, dh0, gradients
+
+    report = torchref.parity(Wrong(2, 3, rng=0), np.ones((4, 2, 2)))
+    assert [name for name, difference in report.loop.items() if difference > 1e-10] == ["bias_hh_l0"]
+    assert "bias_hh_l0" in str(report)
+    assert report.worst > 1e-3
+
+
+def test_a_nan_in_a_result_is_not_parity():
+    x = np.ones((4, 2, 2))
+    x[1, 0] = np.nan
+    assert np.isnan(torchref.parity(RNN(2, 3, rng=0), x).worst)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_weights_survive_the_round_trip(bidirectional, nonlinearity, dtype):
+    layer = RNN(3, 4, 2, bidirectional=bidirectional, nonlinearity=nonlinearity, dtype=dtype, rng=0)
+    module = torchref.to_torch(layer)
+    assert list(layer.parameters) == [name for name, _ in module.named_parameters()]
+    back = torchref.from_torch(module)
+    assert back.__dict__.keys() == layer.__dict__.keys()
+    for name, value in layer.parameters.items():
+        assert back.parameters[name].dtype == value.dtype
+        assert np.array_equal(back.parameters[name], value)
+    assert {k: v for k, v in vars(back).items() if k != "parameters"} == {
+        k: v for k, v in vars(layer).items() if k != "parameters"
+    }
+
+
+def test_converted_weights_are_copies():
+    layer = RNN(3, 4, rng=0)
+    module = torchref.to_torch(layer)
+    back = torchref.from_torch(module)
+    layer.parameters["weight_ih_l0"][:] = 0
+    back.parameters["weight_hh_l0"][:] = 0
+    assert module.weight_ih_l0.detach().all()
+    assert module.weight_hh_l0.detach().all()
+
+
+@pytest.mark.parametrize("option", [{"bias": False}, {"dropout": 0.5, "num_layers": 2}, {"batch_first": True}])
+def test_a_module_with_options_the_layer_lacks_is_refused(option):
+    name = next(iter(option))
+    with pytest.raises(ValueError, match=f"the module has {name}="):
+        torchref.from_torch(torch.nn.RNN(3, 4, **option))
+
+
+def test_a_length_of_zero_goes_to_the_loop():
+    layer, x = RNN(2, 3, rng=0), np.ones((4, 2, 2))
+    assert torchref.parity(layer, x, None, [4, 0]).fused == {}
+    with pytest.raises(ValueError, match="use rnn_loop"):
+        torchref.rnn_fused(torchref.to_torch(layer), torch.ones(4, 2, 2, dtype=torch.float64), None, [4, 0])
+
+
+def test_nan_in_the_padding_reaches_no_torch_gradient():
+    module = torchref.to_torch(RNN(2, 3, bidirectional=True, rng=0))
+    x = torch.full((4, 2, 2), torch.nan, dtype=torch.float64)
+    x[:3, 0] = 1
+    output, h_n = torchref.rnn_loop(module, x, None, [3, 0])
+    (output.sum() + h_n.sum()).backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters())
