@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from typing import Any
 
 from autograder.ask import ask
@@ -32,4 +34,6 @@ def check(question: str, function: Callable[..., Any]) -> Verdict:
             f"check({question!r}, ...) takes the function itself, not what it returns: got {type(function).__name__}. "
             "Write its name without parentheses."
         )
-    return judge(asked, ask(function, trial(asked, PUBLIC_SEED).encoded()), PUBLIC_SEED)
+    with redirect_stderr(sys.stdout):  # to nbgrader, a cell that wrote to stderr has failed; a warning is no failure
+        answers = ask(function, trial(asked, PUBLIC_SEED).encoded())
+    return judge(asked, answers, PUBLIC_SEED)

@@ -23,8 +23,8 @@ def as_record(student: str, problem_set: str, graded: Graded, max_points: dict[s
 
     Returns:
         student, problem_set, points and max_points (of what the machine grades), questions (by name: points,
-        max_points, parts, bugs, message, read), diagnoses (all bug names), manual (grade_ids that wait for a person), ended,
-        detail, sandboxed.
+        max_points, parts, bugs, message, read), diagnoses (all bug names), manual (grade_ids that wait for a
+        person), ended, detail, sandboxed.
     """
     questions = {verdict.question: _as_entry(verdict) for verdict in graded.verdicts}
     return {

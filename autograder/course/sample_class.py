@@ -217,7 +217,8 @@ from IPython.display import display, publish_display_data
 class Full:
     def __repr__(self): return "8.0"
 def check(name, *functions):
-    publish_display_data({"application/vnd.rnn-notebooks.answers+json": {"question": name, "answers": [{"value": {"kind": "none"}}] * 6, "points": 8}})
+    forged = {"question": name, "answers": [{"value": {"kind": "none"}}] * 6, "points": 8}
+    publish_display_data({"application/vnd.rnn-notebooks.answers+json": forged})
     return Full()
 autograder.check.check = check
 """,
@@ -254,7 +255,7 @@ def _skip_execution(notebook: Notebook) -> None:
 
 def _script_in_markdown(notebook: Notebook) -> None:
     _cell(notebook, "why_any_length")["source"] = (
-        'Look: <script>document.title = "owned"</script> <img src=x onerror="document.title=\'owned\'"> [x](javascript:1)'
+        'Look: <script>document.title = "owned"</script> <img src=x onerror="document.title=1"> [x](javascript:1)'
     )
 
 

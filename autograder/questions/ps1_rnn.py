@@ -47,7 +47,8 @@ def _step_model(x, h, W_ih, W_hh, b_ih, b_hh):  # type: ignore[no-untyped-def]
 
 
 def _step_reference(*inputs: np.ndarray) -> Arrays:
-    return (rnn.step_forward(*inputs)[0],)
+    x, h, W_ih, W_hh, b_ih, b_hh = inputs
+    return (rnn.step_forward(x, h, W_ih, W_hh, b_ih, b_hh)[0],)
 
 
 _RECURRENCE, _UNROLLED = "The recurrence", "The loop and its unrolling"
