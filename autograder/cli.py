@@ -52,6 +52,8 @@ def _parser() -> argparse.ArgumentParser:
     seed = grade.add_mutually_exclusive_group()
     seed.add_argument("--seed", type=int, metavar="N", help="draw the inputs from this seed")
     seed.add_argument("--new-seed", action="store_true", help="draw a new secret seed")
+    grade.add_argument("--cell-seconds", type=float, default=10, metavar="S", help="for one cell (default: 10)")
+    grade.add_argument("--submission-seconds", type=float, default=60, metavar="S", help="for all (default: 60)")
     grade.add_argument("--allow-unsandboxed", action="store_true", help="run code unprotected; stamped on every record")
 
     feedback = _command(commands, "feedback", "write every student's feedback page", _feedback)
@@ -84,6 +86,7 @@ def _grade(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from autograder.grade import Options, grade
+    from autograder.run import Limits
 
     course = Course.at(options.course)
     how = Options(
@@ -91,6 +94,7 @@ def _grade(options: argparse.Namespace) -> int:
         seed=options.seed,
         new_seed=options.new_seed,
         force=options.force,
+        limits=Limits(cell_seconds=options.cell_seconds, submission_seconds=options.submission_seconds),
         sandboxed=not options.allow_unsandboxed,
         students=tuple(options.student),
     )

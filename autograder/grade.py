@@ -11,6 +11,7 @@ from typing import Any
 from autograder import ingest, pool
 from autograder.course_files import Course, CourseError
 from autograder.record import Book, Journal, as_record
+from autograder.run import Limits, probe
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Options:
     seed: int | None = None
     new_seed: bool = False
     force: bool = False
+    limits: Limits = Limits()
     sandboxed: bool = True
     students: tuple[str, ...] = ()
 
@@ -42,12 +44,11 @@ def grade(course: Course, problem_set: str, options: Options) -> Iterator[dict[s
     course.check_points(problem_set)
     folders = _folders(course, problem_set, options.students)
     if options.sandboxed:
-        from autograder.run import probe
-
         probe()
     seed = course.seed(problem_set, options.new_seed, options.seed)
     released, max_points = course.released(problem_set), course.max_points(problem_set)
-    version = f"{course.version(problem_set)} {hashlib.sha256(str(seed).encode()).hexdigest()} {options.sandboxed}"
+    how = f"{course.version(problem_set)} {seed} {options.limits} {options.sandboxed}"
+    version = hashlib.sha256(how.encode()).hexdigest()  # hashed: the seed must not be read off the journal
     journal = Journal(journal_path(course, problem_set))
     keys: dict[str, str] = {}
     known: list[dict[str, Any]] = []
@@ -62,7 +63,7 @@ def grade(course: Course, problem_set: str, options: Options) -> Iterator[dict[s
             else:
                 yield student, raw
 
-    job = pool.Job(problem_set, released, seed, options.sandboxed)
+    job = pool.Job(problem_set, released, seed, options.limits, options.sandboxed)
     with Book(course, problem_set) as book:
         for student, graded in pool.grade_many(job, to_do(), options.workers or pool.cores()):
             record = as_record(student, problem_set, graded, max_points)

@@ -64,9 +64,10 @@ def _read_regular_file(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise Ungradable("The notebook is a link or cannot be opened; hand in the file itself.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Ungradable("The notebook is not an ordinary file.")
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise Ungradable("The notebook is not an ordinary file.")
         raw = file.read(MAX_BYTES + 1)
     if len(raw) > MAX_BYTES:
         raise Ungradable(f"The notebook is larger than {MAX_BYTES >> 20} MiB. Clear its outputs, save, hand in again.")

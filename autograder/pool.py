@@ -15,6 +15,7 @@ from typing import Any
 from autograder import ingest
 from autograder.pipeline import Graded, Runs, grade, ungradable
 from autograder.questions import questions_of
+from autograder.run import Limits, Sandbox, SandboxUnavailable, Unsandboxed
 
 
 @dataclass(frozen=True)
@@ -24,29 +25,38 @@ class Job:
     problem_set: str
     released: dict[str, Any]
     seed: int
+    limits: Limits
     sandboxed: bool
 
 
 _sandbox: Runs | None = None
 
 
-def open_sandbox(sandboxed: bool) -> Runs:
-    """This process's sandbox, opened at its first submission and kept."""
+def open_sandbox(limits: Limits, sandboxed: bool = True) -> Runs:
+    """This process's sandbox, opened at its first submission and kept.
+
+    Raises:
+        SandboxUnavailable: this machine cannot start one.
+    """
     global _sandbox
     if _sandbox is None:
-        from autograder.run import Sandbox, Unsandboxed
-
-        opened = Sandbox() if sandboxed else Unsandboxed()
+        opened = Sandbox(limits) if sandboxed else Unsandboxed(limits)
         atexit.register(opened.close)
         _sandbox = opened
     return _sandbox
 
 
 def grade_one(job: Job, raw: bytes) -> Graded:
-    """Grade one submission in this process. A fault of ours is that submission's record, not the end of the run."""
+    """Grade one submission in this process. A fault of ours is that submission's record, not the end of the run.
+
+    Raises:
+        SandboxUnavailable: the walls cannot be put up. That is nobody's zero: the run stops.
+    """
     questions = questions_of(job.problem_set)
     try:
-        return grade(raw, job.released, questions, job.seed, open_sandbox(job.sandboxed))
+        return grade(raw, job.released, questions, job.seed, open_sandbox(job.limits, job.sandboxed))
+    except SandboxUnavailable:
+        raise
     except Exception as error:
         reason = f"The grader itself failed ({type(error).__name__}: {str(error)[:300]}). Your instructor can see this."
         return replace(ungradable(reason, job.released, questions), ended="grader failed")

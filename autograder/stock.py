@@ -13,6 +13,7 @@ from autograder.course_files import Course
 from autograder.pipeline import grade_notebook
 from autograder.pool import open_sandbox
 from autograder.questions import questions_of
+from autograder.run import Limits
 
 
 class Rebuild(NbGraderPreprocessor):
@@ -31,7 +32,7 @@ class Judge(NbGraderPreprocessor):
     def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Run and judge the notebook."""
         problem_set, course = resources["nbgrader"]["assignment"], _course(self)
-        sandbox = open_sandbox(sandboxed=True)
+        sandbox = open_sandbox(Limits())
         notebook = json.loads(json.dumps(nb))
         graded = grade_notebook(notebook, questions_of(problem_set), course.seed(problem_set), sandbox)
         return nbformat.from_dict(graded.notebook), resources

@@ -40,7 +40,7 @@ def answers_of(question, bugs, seed):
 
 
 def distance(a, b):
-    """The largest difference of two answers to all cases, relative to the largest entry; inf where they differ in kind."""
+    """The largest difference of two answers to all cases, relative to the largest entry; inf if they differ in kind."""
     worst = 0.0
     for mine, theirs in zip(a, b, strict=True):
         if mine is None or theirs is None:
