@@ -22,7 +22,7 @@ class Options:
     seed: int | None = None
     new_seed: bool = False
     force: bool = False
-    limits: Limits = Limits()
+    limits: Limits = Limits()  # noqa: RUF009  (frozen)
     sandboxed: bool = True
     students: tuple[str, ...] = ()
 
