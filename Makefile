@@ -6,12 +6,13 @@ READY := .venv/ready
 DEMO := build/grade-demo
 ROOT_FLAG := $(shell [ "$$(id -u)" = 0 ] && echo --allow-root)
 
-.PHONY: help lab test quick-test grade-demo release address benchmarks clean
+.PHONY: help lab test grade-demo pages release address benchmarks clean
 
 help:
 	@echo "make lab         open JupyterLab at the first lesson"
 	@echo "make test        run all tests"
 	@echo "make grade-demo  grade a sample class and show where to look"
+	@echo "make pages       write the lessons as web pages with their pictures"
 	@echo "make benchmarks  measure every figure this project states"
 	@echo "make release     make the student version of every problem set"
 	@echo "make address     write the repository's address of pyproject.toml into badges and install cells"
@@ -33,11 +34,7 @@ test: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pytest tests/core tests/packaging tests/grading tests/lessons tests/browser
 
-quick-test: $(READY)
-	$(BIN)/pytest tests/core
-
 grade-demo: $(READY)
-	@rm -rf $(DEMO)
 	$(BIN)/python autograder/course/sample_class.py $(DEMO)
 	$(BIN)/autograder grade ps1_rnn --course $(DEMO) --json $(DEMO)/records.json --submission-seconds 15
 	$(BIN)/autograder feedback ps1_rnn --course $(DEMO)
@@ -51,6 +48,9 @@ grade-demo: $(READY)
 
 release: $(READY)
 	for set in autograder/course/source/*/; do $(BIN)/autograder release $$(basename $$set) || exit 1; done
+
+pages: $(READY)
+	$(BIN)/python .ci/pages.py
 
 address: $(READY)
 	$(BIN)/python .ci/address.py --write

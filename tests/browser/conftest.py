@@ -16,6 +16,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import socket
@@ -38,6 +39,9 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Launch badges are pictures from other hosts; a test machine may have no network, so they come out blank.
+ELSEWHERE = re.compile(r"^https?://(?!127\.0\.0\.1[:/])")
+BLANK = '<svg xmlns="http://www.w3.org/2000/svg" width="100" height="20"/>'
 # The badge in the page turns idle too early, so ask the kernel connection itself.
 KERNEL_IDLE = """() => {
   const session = window.jupyterapp?.shell?.currentWidget?.sessionContext;
@@ -108,6 +112,7 @@ class Lab:
         errors: list[str] = []
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))
+        page.route(ELSEWHERE, lambda route: route.fulfill(content_type="image/svg+xml", body=BLANK))
         try:
             page.goto(f"{self._address}/lab/tree/{name}?token={self._token}&reset", wait_until="domcontentloaded")
             page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=60_000)
