@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -93,7 +92,7 @@ def _answers(question: Question, result: CellRun | None, outcome: Outcome, faile
     if result is None:
         return None, f"This check never ran. {outcome.detail}"
     for output in result.outputs:
-        bundle = output.get("data", {}).get(wire.MIME) if isinstance(output.get("data"), dict) else None
+        bundle = output.get("data", {}).get(wire.MIME)
         if isinstance(bundle, dict) and bundle.get("question") == question.name:
             return bundle.get("answers"), ""
     if result.error:
@@ -112,27 +111,19 @@ def as_output(verdict: Verdict) -> dict[str, Any]:
 
 
 def safe(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A learner's outputs reduced to text and pictures: no HTML, no script, no widget reaches a reader."""
+    """A learner's outputs reduced to text and pictures: no HTML, no script, no widget reaches a reader.
+
+    Their form is sound already (`autograder.run` made it so); here it is decided what may be shown.
+    """
     kept = []
     for output in outputs:
-        kind = output.get("output_type")
-        if kind == "stream" and isinstance(output.get("text"), str):
-            name = "stderr" if output.get("name") == "stderr" else "stdout"
-            kept.append({"output_type": "stream", "name": name, "text": output["text"]})
-        elif kind == "error":
-            kept.append(
-                {
-                    "output_type": "error",
-                    "ename": str(output.get("ename"))[:200],
-                    "evalue": str(output.get("evalue"))[:2000],
-                    "traceback": [str(line)[:4000] for line in list(output.get("traceback") or [])[:50]],
-                }
-            )
-        elif kind in ("display_data", "execute_result") and isinstance(output.get("data"), dict):
-            data = {mime: text for mime, text in output["data"].items() if _is_safe(mime, text)}
-            if data:
-                kept.append({"output_type": "display_data", "data": data, "metadata": {}})
-    return json.loads(json.dumps(kept))
+        if "data" not in output:
+            kept.append(output)
+            continue
+        data = {mime: content for mime, content in output["data"].items() if _is_safe(mime, content)}
+        if data:
+            kept.append({"output_type": "display_data", "data": data, "metadata": {}})
+    return kept
 
 
 def _is_safe(mime: str, content: Any) -> bool:
