@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,11 +79,16 @@ class Course:
         return json.loads(json.dumps(nbformat.read(path, as_version=4)))
 
     def submissions(self, problem_set: str) -> dict[str, Path]:
-        """Every student's folder for a problem set, by student, in order."""
+        """Every student's folder for a problem set, by student, in order.
+
+        A folder's name becomes a student's id: in it, what cannot be printed stands as an escape, so that it can be
+        recorded and shown. Hidden folders are nobody's.
+        """
         submitted = self.root / "submitted"
         if not submitted.is_dir():
             return {}
-        folders = {entry.name: Path(entry.path) / problem_set for entry in os.scandir(submitted) if entry.is_dir()}
+        entries = [entry for entry in os.scandir(submitted) if not entry.name.startswith(".") and entry.is_dir()]
+        folders = {_printable(entry.name): Path(entry.path) / problem_set for entry in entries}
         return {student: folder for student, folder in sorted(folders.items()) if os.path.lexists(folder)}
 
     def out(self, kind: str, student: str, problem_set: str, suffix: str = ".ipynb") -> Path:
@@ -97,6 +105,24 @@ class Course:
         path.parent.chmod(0o700)
         write_atomically(path, f"{seed}\n".encode())
         return seed
+
+    @contextmanager
+    def locked(self, problem_set: str) -> Iterator[None]:
+        """Keep a second grading run of the same problem set out.
+
+        Raises:
+            CourseError: one is at work.
+        """
+        path = self.root / "private" / f"{problem_set}.lock"
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        with path.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise CourseError(
+                    f"Another grading run of {problem_set} is at work in this course. Wait for it."
+                ) from None
+            yield
 
     def version(self, problem_set: str) -> str:
         """Names everything that a score depends on besides the submission and the seed: the handout and the code."""
@@ -128,6 +154,11 @@ class Course:
                     f"{problem_set}: the question {name} is worth {question.points:g} points, "
                     f"its cell says {handed_out.get(name)}. Correct the source notebook and release it again."
                 )
+
+
+def _printable(name: str) -> str:
+    whole = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

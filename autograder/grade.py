@@ -10,6 +10,7 @@ from typing import Any
 
 from autograder import ingest, pool
 from autograder.course_files import Course, CourseError
+from autograder.pipeline import Graded
 from autograder.record import Book, Journal, as_record
 from autograder.run import Limits, probe
 
@@ -45,32 +46,49 @@ def grade(course: Course, problem_set: str, options: Options) -> Iterator[dict[s
     folders = _folders(course, problem_set, options.students)
     if options.sandboxed:
         probe()
+    with course.locked(problem_set), Book(course, problem_set) as book:
+        yield from _grade(course, problem_set, options, folders, book)
+
+
+def _grade(
+    course: Course, problem_set: str, options: Options, folders: dict[str, Path], book: Book
+) -> Iterator[dict[str, Any]]:
     seed = course.seed(problem_set, options.new_seed, options.seed)
     released, max_points = course.released(problem_set), course.max_points(problem_set)
+    job = pool.Job(problem_set, released, seed, options.limits, options.sandboxed)
     how = f"{course.version(problem_set)} {seed} {options.limits} {options.sandboxed}"
     version = hashlib.sha256(how.encode()).hexdigest()  # hashed: the seed must not be read off the journal
-    journal = Journal(journal_path(course, problem_set))
+    journal, entered = Journal(journal_path(course, problem_set)), book.students()
     keys: dict[str, str] = {}
     known: list[dict[str, Any]] = []
 
     def to_do() -> Iterator[tuple[str, bytes | ingest.Ungradable]]:
         for student, raw in pool.read_all(folders, course.released_path(problem_set).name):
             content = ingest.digest(raw) if isinstance(raw, bytes) else f"ungradable: {raw}"
-            keys[student] = f"{student} {content} {version}"
-            graded_before = course.out("autograded", student, problem_set).is_file()
-            if keys[student] in journal.done and graded_before and not options.force:
-                known.append(journal.done[keys[student]])
+            keys[student] = f"{content} {version}"
+            record = journal.find(student, keys[student])
+            on_file = student in entered and course.out("autograded", student, problem_set).is_file()
+            if record and on_file and not options.force:
+                known.append(record)
             else:
                 yield student, raw
 
-    job = pool.Job(problem_set, released, seed, options.limits, options.sandboxed)
-    with Book(course, problem_set) as book:
-        for student, graded in pool.grade_many(job, to_do(), options.workers or pool.cores()):
-            record = as_record(student, problem_set, graded, max_points)
-            book.write(student, graded)
-            journal.append(keys[student], record)
-            yield record
+    for student, graded in pool.grade_many(job, to_do(), options.workers or pool.cores()):
+        graded = _written(book, student, graded, job)
+        record = as_record(student, problem_set, graded, max_points)
+        journal.append(keys[student], record)
+        yield record
     yield from known
+
+
+def _written(book: Book, student: str, graded: Graded, job: pool.Job) -> Graded:
+    """Record a submission; what cannot be written down as it is, is recorded as such, and the run goes on."""
+    try:
+        book.write(student, graded)
+    except ValueError as error:  # text that no encoding holds, and the like; a locked gradebook is another matter
+        graded = pool.our_fault(job, error)
+        book.write(student, graded)
+    return graded
 
 
 def _folders(course: Course, problem_set: str, students: tuple[str, ...]) -> dict[str, Path]:

@@ -12,14 +12,17 @@ import json
 import os
 import re
 import stat
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
+from difflib import ndiff
 from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 20 << 20  # of a submitted notebook
 MAX_CELLS = 2_000
 MAX_SOURCE = 1 << 20  # characters of one cell
+MAX_ANSWER = 10_000  # characters of a written answer
 EXPLORE = "explore"  # the tag of instructor cells that are for playing, not for grading
 
 
@@ -48,8 +51,8 @@ def read(folder: Path, name: str) -> bytes:
         Ungradable: nothing there, several candidates, not a regular file, or too large.
     """
     try:
-        if not stat.S_ISDIR(os.lstat(folder).st_mode):
-            raise Ungradable("The submission is not a folder.")
+        if not all(stat.S_ISDIR(os.lstat(path).st_mode) for path in (folder.parent, folder)):
+            raise Ungradable("The submission is a link, not a folder.")
         notebooks = sorted(entry for entry in os.listdir(folder) if entry.endswith(".ipynb"))
     except OSError as error:
         raise Ungradable(f"The submission's folder cannot be read: {error.strerror}.") from error
@@ -121,56 +124,114 @@ def rebuild(cells: list[Cell], released: dict[str, Any]) -> dict[str, Any]:
         released: the notebook that was handed out, as JSON.
 
     Returns:
-        A notebook as JSON. A cell that was copied counts where it stands: the first copy fills the solution cell, the
-        others run after it, as Run All would. A deleted solution cell is empty; a deleted locked cell is back.
+        A notebook as JSON. Of a cell that was copied, the first copy fills the solution cell and the others run where
+        they stand, as Run All would. A deleted solution cell is empty, a deleted locked cell is back. Lines that a
+        learner added to an instructor's cell that is not a check run after it; a written answer that stands in a new
+        Markdown cell is taken from there.
     """
-    known = {_name(cell): cell for cell in released["cells"]}
+    instructors = {name_of(cell): cell for cell in released["cells"]}
+    place = {name: i for i, name in enumerate(instructors)}
+    in_order = _longest_ascent([place.get(cell.name, -1) for cell in cells])
     solutions: dict[str, str] = {}
-    extras: dict[str | None, list[Cell]] = {None: []}
-    anchor: str | None = None
-    for cell in cells:
-        instructors = known.get(cell.name)
-        if instructors is None or (cell.name in solutions and cell.kind == "code"):
-            if cell.kind == "code" and cell.source.strip():
-                extras.setdefault(anchor, []).append(cell)
-            continue
-        if is_solution(instructors) and cell.name not in solutions:
-            solutions[cell.name] = cell.source
-        anchor = cell.name
+    for kind_matters in (True, False):  # a copy of the cell's own kind counts before one that was converted
+        for cell in cells:
+            original = instructors.get(cell.name)
+            if original and is_solution(original) and (cell.kind == original["cell_type"] or not kind_matters):
+                solutions.setdefault(cell.name, cell.source)
+
+    extras: dict[int, list[str]] = {}
+    used: set[str] = set()
+    anchor = -1
+    for i, cell in enumerate(cells):
+        original = instructors.get(cell.name)
+        if i in in_order:
+            anchor = place[cell.name]
+        if original is None:
+            own = cell.source
+            if cell.kind == "markdown" and own.strip():
+                _answer_beside(released["cells"], anchor, own, solutions)
+        elif is_solution(original):
+            own = cell.source if cell.name in used or cell.source != solutions[cell.name] else ""
+            used |= {cell.name} if not own else set()
+        else:
+            own = "" if is_grade(original) else _added(cell.source, original["source"])
+        if cell.kind == "code" and own.strip():
+            extras.setdefault(anchor, []).append(own)
 
     notebook = {**copy.deepcopy(released), "cells": []}
     notebook["cells"] = list(_woven(released["cells"], solutions, extras))
     return notebook
 
 
+def _longest_ascent(places: list[int]) -> set[int]:
+    """The indices of a longest strictly ascending run of places; -1 is no place. Copied and moved cells fall out."""
+    ends: list[int] = []  # the index at which the best run of each length ends
+    before: dict[int, int | None] = {}
+    for i, here in enumerate(places):
+        if here < 0:
+            continue
+        at = bisect_left([places[end] for end in ends], here)
+        before[i] = ends[at - 1] if at else None
+        ends[at : at + 1] = [i]
+    chosen: set[int] = set()
+    last = ends[-1] if ends else None
+    while last is not None:
+        chosen.add(last)
+        last = before[last]
+    return chosen
+
+
+def _added(text: str, original: str) -> str:
+    """The lines that a learner added to an instructor's cell."""
+    lines = ndiff(original.splitlines(), text.splitlines()) if text != original and len(text) < 10_000 else ()
+    return "\n".join(line[2:] for line in lines if line.startswith("+ "))
+
+
+def _answer_beside(instructors: list[dict[str, Any]], anchor: int, text: str, solutions: dict[str, str]) -> None:
+    """Count a new Markdown cell at or just before a written answer as part of that answer."""
+    for i in (anchor, anchor + 1):
+        if 0 <= i < len(instructors) and is_solution(instructors[i]) and instructors[i]["cell_type"] == "markdown":
+            name = name_of(instructors[i])
+            untouched = solutions.get(name, instructors[i]["source"]) == instructors[i]["source"]
+            solutions[name] = text if untouched else f"{solutions[name]}\n\n{text}"
+            return
+
+
 def _woven(
-    instructors: list[dict[str, Any]], solutions: dict[str, str], extras: dict[str | None, list[Cell]]
+    instructors: list[dict[str, Any]], solutions: dict[str, str], extras: dict[int, list[str]]
 ) -> Iterator[dict[str, Any]]:
     count = 0
-    for anchor in (None, *instructors):
-        if anchor is not None:
-            cell = copy.deepcopy(anchor)
+    for i in range(-1, len(instructors)):
+        if i >= 0:
+            cell = copy.deepcopy(instructors[i])
             if is_solution(cell):
-                text = solutions.get(_name(cell), "")
-                cell["source"] = text if cell["cell_type"] == "code" else without_tags(text)
+                text = solutions.get(name_of(cell), "")
+                cell["source"] = text if cell["cell_type"] == "code" else harmless(text)
             if cell["cell_type"] == "code":
                 cell |= {"outputs": [], "execution_count": None}
             yield cell
-        for extra in extras.get(None if anchor is None else _name(anchor), []):
+        for source in extras.get(i, []):
             count += 1
             yield {
                 "cell_type": "code",
                 "id": f"extra-{count}",
                 "metadata": {},
-                "source": extra.source,
+                "source": source,
                 "outputs": [],
                 "execution_count": None,
             }
 
 
-def without_tags(markdown: str) -> str:
-    """A learner's Markdown with HTML tags shown as text, so that no reader's browser ever runs them."""
-    return re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", markdown)
+def harmless(markdown: str) -> str:
+    """A learner's Markdown in which no tag, link or picture is left: a reader's browser runs and fetches nothing.
+
+    Formgrader renders written answers with neither sanitising nor a limit, and slowly where they are long.
+    """
+    if len(markdown) > MAX_ANSWER:
+        markdown = f"{markdown[:MAX_ANSWER]}\n\n(cut here: an answer may have {MAX_ANSWER} characters)"
+    markdown = re.sub(r"<(?=[a-zA-Z/!?])", "&lt;", markdown)
+    markdown = re.sub(r"\]\s*(?=[(\[:])", r"]\\", markdown)  # [text](link), [text][name], [name]: link
+    return re.sub(r"\\{3,}", r"\\\\", markdown)
 
 
 def is_solution(cell: dict[str, Any]) -> bool:
@@ -178,10 +239,16 @@ def is_solution(cell: dict[str, Any]) -> bool:
     return bool(cell.get("metadata", {}).get("nbgrader", {}).get("solution"))
 
 
+def is_grade(cell: dict[str, Any]) -> bool:
+    """Whether a released cell carries points."""
+    return bool(cell.get("metadata", {}).get("nbgrader", {}).get("grade"))
+
+
 def is_run(cell: dict[str, Any]) -> bool:
     """Whether a cell of a rebuilt notebook is run when grading."""
     return cell["cell_type"] == "code" and EXPLORE not in cell.get("metadata", {}).get("tags", [])
 
 
-def _name(cell: dict[str, Any]) -> str:
+def name_of(cell: dict[str, Any]) -> str:
+    """A released cell's grade_id, or else its id."""
     return cell.get("metadata", {}).get("nbgrader", {}).get("grade_id") or cell["id"]

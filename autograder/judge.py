@@ -17,9 +17,9 @@ from autograder.diagnose import Finding, Outputs, Raised, explain, reproduce
 from autograder.question import Arrays, Case, Question
 from autograder.verdict import Diagnosis, PartResult, Verdict
 
-# Relative to the largest entry of an output, by the coarsest precision among a case's answers: a state kept in a
-# float32 buffer shows in every output. A test holds every bug at least 100 times further away than this.
-TOLERANCE = {"float64": 1e-8, "float32": 2e-5}
+# Relative to an output's largest entry. Work done in float32 is correct work, whatever the dtype it is returned in (a
+# float32 buffer inside shows in every output). A test holds every known mistake at least 100 times further away.
+TOLERANCE = 2e-5
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def judge(question: Question, answers: Any, seed: int) -> Verdict:
         for finding in compare(question, case, outputs, expected)
     ]
     parts = _score(question, findings)
-    return Verdict(question.name, question.title, parts, _diagnose(question, drawn, got, findings, seed))
+    return Verdict(question.name, question.title, parts, _diagnose(question, drawn, got, findings))
 
 
 def no_answers(question: Question, reason: str) -> Verdict:
@@ -81,11 +81,11 @@ def _score(question: Question, findings: Sequence[Finding]) -> tuple[PartResult,
 
 
 def _diagnose(
-    question: Question, drawn: Trial, got: Sequence[Outputs], findings: Sequence[Finding], seed: int
+    question: Question, drawn: Trial, got: Sequence[Outputs], findings: Sequence[Finding]
 ) -> Diagnosis | None:
     if not findings:
         return None
-    bugs = reproduce(question, drawn.cases, got, seed)
+    bugs = reproduce(question, drawn.cases, got)
     if bugs:
         text = " Besides: ".join(bug.says for bug in bugs)
         return Diagnosis(tuple(bug.name for bug in bugs), text, f"{question.lesson}, “{bugs[0].read}”")
@@ -120,23 +120,27 @@ def _as_array(value: Any) -> np.ndarray | wire.Refused:
         items = [_as_array(item) for item in value]
         if items and all(isinstance(item, np.ndarray) for item in items) and len({i.shape for i in items}) == 1:  # type: ignore[union-attr]
             return np.stack(items)  # type: ignore[arg-type]
-        return wire.Refused(f"tuple or list of {len(items)} things of different shape")
-    return wire.Refused("None") if value is None else value
+        return wire.Refused(f"{len(items)} things of different shapes, where one array is asked")
+    return wire.Refused("None: is a `return` missing?") if value is None else value
 
 
 def _describe_return(question: Question, value: Any) -> str:
-    count = f"{len(value)} things" if isinstance(value, tuple) else "nothing" if value is None else "one thing"
-    return f"your function returned {count}; expected {len(question.outputs)}: {', '.join(question.outputs)}"
+    if isinstance(value, tuple):
+        came = f"{len(value)} things"
+    else:
+        came = "nothing" if value is None else "one array" if isinstance(value, np.ndarray) else f"a {value.type_name}"
+    return (
+        f"your function returned {came}; expected {len(question.outputs)}, in this order: {', '.join(question.outputs)}"
+    )
 
 
 def compare(question: Question, case: Case, got: Outputs, expected: Arrays) -> list[Finding]:
     """What is wrong with one case, output by output; an empty list if nothing is."""
     if isinstance(got, Raised):
         return [Finding(case, name, "raised", got.sentence()) for name in question.outputs]
-    tolerance = tolerance_of(got) * max(1.0, *(_largest(array) for array in expected))
     found = []
     for name, mine, theirs in zip(question.outputs, got, expected, strict=True):
-        problem = _problem(question, name, mine, theirs, tolerance)
+        problem = _problem(question, name, mine, theirs, TOLERANCE * case.condition)
         if problem:
             found.append(Finding(case, name, *problem))
     return found
@@ -155,12 +159,13 @@ def _problem(
     if not np.isfinite(mine).all():
         where = _at(question, name, np.argwhere(~np.isfinite(mine))[0])
         return "finite", f"{name} holds nan or infinity, first at {where}."
-    error = np.abs(mine.astype(np.float64) - theirs)
-    if not (error <= tolerance).all():
-        wrong = np.argwhere(~(error <= tolerance))
+    error = np.abs(mine.astype(np.float64) - theirs) / _largest(theirs)
+    if (error > tolerance).any():
+        wrong = np.argwhere(error > tolerance)
         share = f"{len(wrong)} of {mine.size} entries differ" if mine.size > 1 else "the entry differs"
-        size = f"by up to {np.max(error) / _largest(theirs):.1g} of the largest entry"
-        return "value", f"{name}: {share}, {size}; first at {_at(question, name, wrong[0])}."
+        size = f"by up to {np.max(error):.1g} of the largest entry"
+        cut = f" It came as {mine.dtype}: fractions are cut off." if mine.dtype.kind in "iub" else ""
+        return "value", f"{name}: {share}, {size}; first at {_at(question, name, wrong[0])}.{cut}"
     return None
 
 
@@ -170,9 +175,3 @@ def _largest(array: np.ndarray) -> float:
 
 def _at(question: Question, name: str, index: Sequence[int]) -> str:
     return ", ".join(f"{axis} {i}" for axis, i in zip(question.axes[name], index, strict=True)) or "its only entry"
-
-
-def tolerance_of(got: Sequence[np.ndarray | wire.Refused]) -> float:
-    """The tolerance that a case's answers are due: by the coarsest precision among them."""
-    single = any(isinstance(mine, np.ndarray) and mine.dtype == np.float32 for mine in got)
-    return TOLERANCE["float32" if single else "float64"]

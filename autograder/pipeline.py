@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from autograder import wire
-from autograder.ingest import Ungradable, is_run, parse, rebuild
+from autograder.ingest import Ungradable, is_run, name_of, parse, rebuild
 from autograder.judge import judge, no_answers, trial
 from autograder.question import Question
 from autograder.run import CellRun, Outcome
@@ -41,7 +42,7 @@ def grade(raw: bytes, released: dict[str, Any], questions: dict[str, Question], 
         raw: the file's bytes.
         released: the notebook that was handed out, as JSON.
         questions: the problem set's questions by name; a cell whose grade_id is a question's name asks it.
-        seed: what the inputs are drawn from.
+        seed: the problem set's secret seed.
         sandbox: where the learner's code runs.
 
     Returns:
@@ -57,17 +58,19 @@ def grade(raw: bytes, released: dict[str, Any], questions: dict[str, Question], 
 def grade_notebook(notebook: dict[str, Any], questions: dict[str, Question], seed: int, sandbox: Runs) -> Graded:
     """Grade a notebook that `rebuild` made; it gets the outputs and the verdicts."""
     running = [cell for cell in notebook["cells"] if is_run(cell)]
+    seed = _own_seed(seed, running)
     inputs = {name: trial(question, seed).encoded() for name, question in questions.items()}
     outcome = sandbox.run([cell["source"] for cell in running], inputs)
     verdicts = {}
-    failed = ""
+    errors: dict[str, str] = {}
     for cell, result in zip(running, outcome.cells, strict=True):
-        question = questions.get(_grade_id(cell))
+        question = questions.get(name_of(cell))
         if question is None:
             cell["outputs"] = safe(result.outputs if result else [])
-            failed = result.error if result and result.error else failed
+            if result and result.error:
+                errors.setdefault(name_of(cell), result.error)
             continue
-        answers, reason = _answers(question, result, outcome, failed)
+        answers, reason = _answers(question, result, outcome, errors)
         verdict = no_answers(question, reason) if reason else judge(question, answers, seed)
         verdicts[question.name] = verdict
         cell["outputs"] = [as_output(verdict)]
@@ -82,22 +85,37 @@ def ungradable(reason: str, released: dict[str, Any], questions: dict[str, Quest
     verdicts = tuple(no_answers(question, reason) for question in questions.values())
     shown = {verdict.question: as_output(verdict) for verdict in verdicts}
     for cell in notebook["cells"]:
-        if _grade_id(cell) in shown:
-            cell["outputs"] = [shown[_grade_id(cell)]]
+        if name_of(cell) in shown:
+            cell["outputs"] = [shown[name_of(cell)]]
     return Graded(notebook, verdicts, "ungradable", reason)
 
 
-def _answers(question: Question, result: CellRun | None, outcome: Outcome, failed: str) -> tuple[Any, str]:
-    """The answers that a check cell emitted, or the reason why there are none: `failed` is the last cell's error."""
+def _own_seed(seed: int, running: list[dict[str, Any]]) -> int:
+    """A submission's seed: the secret one and what was handed in.
+
+    A submission may print its inputs, and its owner reads them in the feedback. To another submission they are no use.
+    """
+    text = "\0".join([str(seed), *(cell["source"] for cell in running)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
+
+
+def _answers(question: Question, result: CellRun | None, outcome: Outcome, errors: dict[str, str]) -> tuple[Any, str]:
+    """The answers that a check cell emitted, or the reason why there are none: `errors` holds what failed before."""
     if result is None:
         return None, f"This check never ran. {outcome.detail}"
     for output in result.outputs:
         bundle = output.get("data", {}).get(wire.MIME)
         if isinstance(bundle, dict) and bundle.get("question") == question.name:
             return bundle.get("answers"), ""
-    if result.error:
-        return None, f"{result.error}. A cell before it had failed: {failed}." if failed else f"{result.error}."
-    return None, "The check gave no answers: was `check` replaced or its output swallowed?"
+    if not result.error:
+        return None, "The check gave no answers: was `check` replaced or its output swallowed?"
+    cause = errors.get(f"{question.name}_solution") or next(iter(errors.values()), "")
+    reason = f"{result.error.rstrip('.')}."
+    if cause and cause != result.error:
+        reason += f" A cell before it had failed: {cause.rstrip('.')}."
+    if "ModuleNotFoundError" in reason:
+        reason += " When graded there are Python's standard library, NumPy and matplotlib, nothing else."
+    return None, reason
 
 
 def as_output(verdict: Verdict) -> dict[str, Any]:
@@ -130,7 +148,3 @@ def _is_safe(mime: str, content: Any) -> bool:
     if not isinstance(content, str) or mime not in SAFE_OUTPUTS:
         return False
     return mime == "text/plain" or re.fullmatch(r"[A-Za-z0-9+/=\s]*", content) is not None  # a picture is base64
-
-
-def _grade_id(cell: dict[str, Any]) -> str:
-    return cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", "")

@@ -6,6 +6,7 @@ import atexit
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import islice
 from multiprocessing import get_context
@@ -52,14 +53,19 @@ def grade_one(job: Job, raw: bytes) -> Graded:
     Raises:
         SandboxUnavailable: the walls cannot be put up. That is nobody's zero: the run stops.
     """
-    questions = questions_of(job.problem_set)
     try:
-        return grade(raw, job.released, questions, job.seed, open_sandbox(job.limits, job.sandboxed))
+        sandbox = open_sandbox(job.limits, job.sandboxed)
+        return grade(raw, job.released, questions_of(job.problem_set), job.seed, sandbox)
     except SandboxUnavailable:
         raise
     except Exception as error:
-        reason = f"The grader itself failed ({type(error).__name__}: {str(error)[:300]}). Your instructor can see this."
-        return replace(ungradable(reason, job.released, questions), ended="grader failed")
+        return our_fault(job, error)
+
+
+def our_fault(job: Job, error: BaseException) -> Graded:
+    """The record of a submission that the grader itself failed on: no points, and words for the instructor."""
+    reason = f"The grader itself failed ({type(error).__name__}: {str(error)[:300]!r}). Your instructor can see this."
+    return replace(ungradable(reason, job.released, questions_of(job.problem_set)), ended="grader failed")
 
 
 def grade_many(
@@ -71,22 +77,48 @@ def grade_many(
         job: what to grade against.
         submissions: student and file, or student and the reason why there is none. Read lazily: a few more than
             there are workers are held at a time.
-        workers: how many processes.
+        workers: how many processes. If one of them dies, what was under way is tried once more, each in a process
+            of its own.
     """
-    questions = questions_of(job.problem_set)
     remaining = iter(submissions)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running: dict[Future[Graded], str] = {}
+    suspects: dict[str, bytes] = {}
+    pool = _pool(workers)
+    running: dict[Future[Graded], tuple[str, bytes]] = {}
+    try:
         while True:
-            for student, raw in islice(remaining, 2 * workers - len(running)):
+            for student, raw in islice(remaining, 0 if suspects else 2 * workers - len(running)):
                 if isinstance(raw, ingest.Ungradable):
-                    yield student, ungradable(str(raw), job.released, questions)
+                    yield student, ungradable(str(raw), job.released, questions_of(job.problem_set))
                 else:
-                    running[pool.submit(grade_one, job, raw)] = student
+                    running[pool.submit(grade_one, job, raw)] = student, raw
             if not running:
-                return
+                break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                yield running.pop(future), future.result()
+                student, raw = running.pop(future)
+                try:
+                    graded = future.result()
+                except BrokenProcessPool:
+                    suspects[student] = raw
+                else:
+                    yield student, graded
+            if suspects and not running:
+                pool.shutdown()
+                yield from ((student, _grade_alone(job, raw)) for student, raw in suspects.items())
+                suspects, pool = {}, _pool(workers)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+
+
+def _grade_alone(job: Job, raw: bytes) -> Graded:
+    with _pool(1) as pool:
+        try:
+            return pool.submit(grade_one, job, raw).result()
+        except BrokenProcessPool as error:
+            return our_fault(job, error)
 
 
 def read_all(folders: dict[str, Path], name: str) -> Iterator[tuple[str, bytes | ingest.Ungradable]]:

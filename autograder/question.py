@@ -23,13 +23,15 @@ class Case:
     """One set of positional arguments.
 
     `edge` cases (one step, one sequence, huge numbers) pay only once the general cases are right, so that zeros
-    earn nothing. `layout` is how the arrays lie in the learner's memory (`wire.LAYOUTS`).
+    earn nothing. `layout` is how the arrays lie in the learner's memory (`wire.LAYOUTS`). `condition` is how many
+    times more than elsewhere honest rounding shows in the outputs.
     """
 
     name: str
     inputs: Arrays
     edge: bool = False
     layout: str = "C"
+    condition: float = 1.0
 
 
 @dataclass(frozen=True)

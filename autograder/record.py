@@ -55,27 +55,38 @@ def _as_entry(verdict: Verdict) -> dict[str, Any]:
 
 
 class Journal:
-    """An append-only file of results; a line counts only when it is whole."""
+    """An append-only file of results; a line counts only when it is whole, and of a student's lines the newest."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.done: dict[str, dict[str, Any]] = {}
+        self._newest: dict[str, dict[str, Any]] = {}
         if path.is_file():
             for line in path.read_bytes().split(b"\n"):
                 try:
                     entry = json.loads(line)
                 except ValueError:
                     continue  # cut off by a kill: that submission is graded again
-                self.done[entry["key"]] = entry["record"]
+                self._newest[entry["record"]["student"]] = entry
+
+    @property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The newest record of every student, in order."""
+        return {student: entry["record"] for student, entry in sorted(self._newest.items())}
+
+    def find(self, student: str, key: str) -> dict[str, Any] | None:
+        """The student's record, if the newest one was made under this key."""
+        entry = self._newest.get(student)
+        return entry["record"] if entry and entry["key"] == key else None
 
     def append(self, key: str, record: dict[str, Any]) -> None:
         """Add a result, on disk before this returns. The newline before it closes a line that a kill cut off."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        entry = {"key": key, "record": record}
         with self.path.open("ab") as file:
-            file.write(b"\n" + json.dumps({"key": key, "record": record}).encode() + b"\n")
+            file.write(b"\n" + json.dumps(entry).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        self.done[key] = record
+        self._newest[record["student"]] = entry
 
 
 class Book:
@@ -96,6 +107,11 @@ class Book:
 
     def __exit__(self, *exception: object) -> None:
         self.gradebook.close()
+
+    def students(self) -> set[str]:
+        """Whose submission of this problem set is in the gradebook."""
+        submissions = self.gradebook.find_assignment(self.problem_set).submissions
+        return {submission.student_id for submission in submissions}
 
     def write(self, student: str, graded: Graded) -> None:
         """Record a graded submission: its notebook, then its scores and comments in one transaction."""

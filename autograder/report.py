@@ -33,11 +33,10 @@ def latest_records(course: Course, problem_set: str) -> dict[str, dict[str, Any]
     Raises:
         CourseError: nothing was graded yet.
     """
-    done = Journal(journal_path(course, problem_set)).done.values()
-    records = {record["student"]: record for record in done}
+    records = Journal(journal_path(course, problem_set)).records
     if not records:
         raise CourseError(f"Nothing of {problem_set} is graded yet. Run: autograder grade {problem_set}")
-    return dict(sorted(records.items()))
+    return records
 
 
 # ---- feedback ----------------------------------------------------------------------------------------------------

@@ -102,12 +102,9 @@ def _decode_array(message: dict[str, Any]) -> np.ndarray:
     if math.prod(shape) * itemsize > MAX_BYTES or len(data) > 2 * MAX_BYTES:
         raise WireError(f"an array may hold {MAX_BYTES >> 20} MiB")
     try:
-        raw = base64.b64decode(data, validate=True)
+        array = np.frombuffer(base64.b64decode(data, validate=True), dtype).reshape(shape).copy()
     except ValueError as error:
-        raise WireError("an array's data is not base64") from error
-    if len(raw) != math.prod(shape) * itemsize:
-        raise WireError("an array's data does not fill its shape")
-    array = np.frombuffer(raw, dtype).reshape(shape).copy()
+        raise WireError("an array's data is not base64, or does not fill its shape") from error
     if array.ndim == 0 or layout == "C":
         return array
     if layout == "F":

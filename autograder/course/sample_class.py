@@ -228,6 +228,12 @@ def first(info):
 ip.events.register("pre_run_cell", first)
 ip.input_transformers_cleanup.append(lambda lines: ["8.0\\n"] if any("check(" in l for l in lines) else lines)
 """,
+    "evil_half_characters": """import json
+whole = json.dumps
+json.dumps = lambda *a, **k: whole(*a, **{**k, "ensure_ascii": True})
+class Half(Exception): pass
+def rnn_step(*a): raise Half("half a character: \\ud800")
+""",
     "evil_exits": "import os\nos._exit(0)\n",
     "evil_loops": "while True:\n    try:\n        pass\n    except BaseException:\n        pass\n",
     "evil_fork_bomb": "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n",
@@ -256,6 +262,7 @@ def _skip_execution(notebook: Notebook) -> None:
 def _script_in_markdown(notebook: Notebook) -> None:
     _cell(notebook, "why_any_length")["source"] = (
         'Look: <script>document.title = "owned"</script> <img src=x onerror="document.title=1"> [x](javascript:1)'
+        " ![x](http://nowhere.invalid/seen.png) [y][z]\n\n[z]: javascript:2"
     )
 
 

@@ -72,6 +72,10 @@ _SIGMOID = "Your numbers come out with a logistic sigmoid. This cell squashes to
 _RELU = "Your numbers come out with ReLU. That is an RNN too, but this question asks for the other nonlinearity."
 _EACH = "Your numbers are a sum of two squashed terms. The nonlinearity acts once, on the whole sum."
 _RESIDUAL = "Your numbers are the old state plus the new one. A plain RNN replaces its state; it does not add to it."
+_TWICE = "Your numbers come out when the nonlinearity is applied twice. It acts once, on the whole sum."
+_UNSQUASHED_BIAS = "Your biases are added after the nonlinearity. They belong to the sum that goes into it."
+_NO_W_HH = "Your previous state is added as it is: no weights act on it. What does W_hh do?"
+_MINUS_BIAS = "Your numbers come out when b_ih is subtracted. Biases are added."
 _MINUS = "Your numbers come out when the state's contribution is subtracted. The two contributions are added."
 
 STEP = Question(
@@ -99,6 +103,15 @@ STEP = Question(
         Bug("tanh_of_each_term", {"np.tanh(z)": "np.tanh(from_input) + np.tanh(from_state)"}, _EACH, _RECURRENCE),
         Bug("old_state_added", {"np.tanh(z)": "h + np.tanh(z)"}, _RESIDUAL, _RECURRENCE),
         Bug("state_subtracted", {"from_input + from_state": "from_input - from_state"}, _MINUS, _RECURRENCE),
+        Bug("tanh_twice", {"np.tanh(z)": "np.tanh(np.tanh(z))"}, _TWICE, _RECURRENCE),
+        Bug(
+            "bias_after_tanh",
+            {" + b_ih": "", " + b_hh": "", "np.tanh(z)": "np.tanh(z) + b_ih + b_hh"},
+            _UNSQUASHED_BIAS,
+            _RECURRENCE,
+        ),
+        Bug("recurrent_weights_ignored", {"h @ W_hh.T": "h"}, _NO_W_HH, _RECURRENCE),
+        Bug("bias_subtracted", {" + b_ih": " - b_ih"}, _MINUS_BIAS, _RECURRENCE),
     ),
     lesson=LESSON,
 )
@@ -183,6 +196,26 @@ FORWARD = Question(
             _UNROLLED,
         ),
         Bug(
+            "outputs_swapped",
+            {"np.stack(hs), h": "h, np.stack(hs)"},
+            "Your two results have changed places: all states come first, then the last one.",
+            _UNROLLED,
+        ),
+        Bug(
+            "initial_state_kept",
+            {"h, hs = h0, []": "h, hs = h0, [h0]"},
+            "Your hs has one state too many: it begins with h0. hs[t] is the state after reading x[t], so T inputs "
+            "give T states.",
+            _UNROLLED,
+        ),
+        Bug(
+            "every_state_is_the_last",
+            {"np.stack(hs), h": "np.stack([h] * len(hs)), h"},
+            "All your steps hold the same numbers, those of the last state: was one array written into again and "
+            "again, and saved T times?",
+            _UNROLLED,
+        ),
+        Bug(
             "first_input_at_every_step",
             {"x[t]": "x[0]"},
             "Every step of yours reads x[0]. The weights are shared across time, the inputs are not.",
@@ -226,6 +259,15 @@ FORWARD = Question(
         Bug("tanh_of_each_term", {"np.tanh(z)": "np.tanh(from_input) + np.tanh(from_state)"}, _EACH, _RECURRENCE),
         Bug("old_state_added", {"np.tanh(z)": "h + np.tanh(z)"}, _RESIDUAL, _RECURRENCE),
         Bug("state_subtracted", {"from_input + from_state": "from_input - from_state"}, _MINUS, _RECURRENCE),
+        Bug("tanh_twice", {"np.tanh(z)": "np.tanh(np.tanh(z))"}, _TWICE, _RECURRENCE),
+        Bug(
+            "bias_after_tanh",
+            {" + b_ih": "", " + b_hh": "", "np.tanh(z)": "np.tanh(z) + b_ih + b_hh"},
+            _UNSQUASHED_BIAS,
+            _RECURRENCE,
+        ),
+        Bug("recurrent_weights_ignored", {"h @ W_hh.T": "h"}, _NO_W_HH, _RECURRENCE),
+        Bug("bias_subtracted", {" + b_ih": " - b_ih"}, _MINUS_BIAS, _RECURRENCE),
     ),
     lesson=LESSON,
 )
@@ -248,7 +290,7 @@ def _readout_cases(rng: np.random.Generator) -> Iterator[Case]:
     hs, W, b = _readout_case(rng, "", 3, 2, 4, 5).inputs
     offsets = rng.permutation([-800.0, 0.0, 0.0, 0.0, 800.0, 800.0]).reshape(3, 2, 1)
     hs, W = np.concatenate([hs, offsets], axis=2), np.concatenate([W, np.ones((5, 1))], axis=1)
-    yield Case("large logits", (hs, W, b), edge=True)
+    yield Case("large logits", (hs, W, b), edge=True, condition=10)  # near 800, float32 keeps 4 decimals
     yield _readout_case(rng, "one step of one sequence", 1, 1, 3, 4, edge=True, layout="F")
 
 
@@ -326,6 +368,20 @@ READOUT = Question(
             {"logits.max(axis=-1, keepdims=True)": "logits.max()"},
             "You shift by the maximum of the whole array: where a position's logits all lie far below it, every exp "
             "is 0 and the result 0/0. Each position needs its own maximum.",
+            _READOUT,
+        ),
+        Bug(
+            "softmax_over_positions",
+            {"logits.max(axis=-1": "logits.max(axis=(0, 1)", "e.sum(axis=-1": "e.sum(axis=(0, 1)"},
+            "For each class, your numbers sum to 1 over all steps and sequences. It is the classes that compete, at "
+            "every position by themselves.",
+            _READOUT,
+        ),
+        Bug(
+            "exponent_clipped",
+            {"logits - logits.max(axis=-1, keepdims=True)": "np.clip(logits, -700, 700)"},
+            "Your logits are clipped before exp, so nothing overflows, but large logits all become the same number "
+            "and lose their differences. What may be changed about logits without changing their softmax?",
             _READOUT,
         ),
         Bug(

@@ -76,8 +76,17 @@ def _bundle(data: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, str):
             kept[_text(mime)] = _text(value)
         elif mime.endswith("json"):
-            kept[_text(mime)] = value
+            kept[_text(mime)] = _cleaned(value)
     return kept
+
+
+def _cleaned(value: Any) -> Any:
+    """JSON whose every string UTF-8 can hold: an escape may spell half a character."""
+    if isinstance(value, dict):
+        return {_text(key): _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return _text(value) if isinstance(value, str) else value
 
 
 def _text(value: Any) -> str:

@@ -95,7 +95,7 @@ def test_no_two_bugs_look_alike_and_none_hides_within_the_tolerance(question, se
     answers = {"right": answers_of(question, [], seed)}
     answers |= {bug.name: answers_of(question, [bug], seed) for bug in question.bugs}
     for (a, first), (b, second) in itertools.combinations(answers.items(), 2):
-        assert distance(first, second) > 100 * TOLERANCE["float32"], (a, b)
+        assert distance(first, second) > 100 * TOLERANCE, (a, b)
 
 
 @each_question

@@ -165,7 +165,7 @@ def test_feedback_runs_nothing_in_its_readers_browser(pages):
 def test_the_class_report_ranks_mistakes_by_students(pages):
     page = (pages / f"report/{SET}.html").read_text()
     assert page.index("recurrent_weights_not_transposed") < page.index("state_never_updated")
-    assert "32 submissions" in page
+    assert f"{len(list((pages / 'submitted').iterdir()))} submissions" in page
 
 
 def test_stock_nbgrader_autograde_gives_the_same_scores(course, records, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -32,6 +33,10 @@ def sources(notebook):
 
 def code(text, **more):
     return {"cell_type": "code", "id": "x", "metadata": {}, "source": text, "outputs": [], **more}
+
+
+def note(text):
+    return {"cell_type": "markdown", "id": "x", "metadata": {}, "source": text}
 
 
 def test_an_untouched_handout_comes_back_as_it_was(released):
@@ -111,11 +116,99 @@ def test_a_tool_that_strips_metadata_costs_nothing(released):
     assert sources(submitted(released, edit))["rnn_step_solution"] == "mine = 1"
 
 
-def test_html_in_a_written_answer_is_shown_not_run(released):
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "<script>alert(1)</script>",
+        '<img src=x onerror="alert(1)">',
+        "<a/href='javascript:1'>x</a>",
+        "[x](javascript:alert(1))",
+        "[x] (javascript:alert(1))",
+        "[x](&#106;avascript:alert(1))",
+        "![x](http://nowhere.invalid/seen.png)",
+        "[x][y]\n\n[y]: javascript:alert(1)",
+        "[y]\n\n[y]:javascript:alert(1)",
+        "<javascript:alert(1)>",
+    ],
+)
+def test_a_written_answer_runs_and_fetches_nothing_where_formgrader_shows_it(answer):
+    """Formgrader renders Markdown with nbconvert, unsanitised."""
+    from nbconvert.filters.markdown_mistune import markdown2html_mistune
+
+    shown = markdown2html_mistune(ingest.harmless(answer))
+    assert not re.search(r"<(script|img|iframe|svg)\b", shown), shown
+    assert not re.search(r"href=(?!.https?://)", shown), shown  # an address written out is a link to what it says
+
+
+def test_an_answer_keeps_its_formulas_code_and_comparisons():
+    answer = "$h_t = \\tanh(W h_{t-1})$, `x[t]`, 1 < 2, **bold**"
+    assert ingest.harmless(answer) == answer
+
+
+def test_an_endless_answer_is_cut_and_says_so():
+    assert len(ingest.harmless("\\\\[" * 20_000)) < ingest.MAX_ANSWER + 200
+    assert "cut here" in ingest.harmless("x" * 20_000)
+
+
+def test_a_written_answer_in_a_new_cell_is_counted(released):
+    def edit(cells, order):
+        order.insert(order.index(cells["why_any_length"]) + 1, note("My answer."))
+        order.insert(order.index(cells["why_any_length"]) + 2, note("And more."))
+
+    assert sources(submitted(released, edit))["why_any_length"] == "My answer.\n\nAnd more."
+
+
+def test_a_written_answer_above_its_cell_is_counted(released):
     rebuilt = submitted(
-        released, lambda cells, order: cells["why_any_length"].update(source="<script>x</script> 1 < 2")
+        released, lambda cells, order: order.insert(order.index(cells["why_any_length"]), note("My answer."))
     )
-    assert sources(rebuilt)["why_any_length"] == "&lt;script>x&lt;/script> 1 < 2"
+    assert sources(rebuilt)["why_any_length"] == "My answer."
+
+
+def test_notes_elsewhere_are_no_answer(released):
+    rebuilt = submitted(released, lambda cells, order: order.insert(2, note("A note.")))
+    assert sources(rebuilt)["why_any_length"] == "YOUR ANSWER HERE"
+
+
+@pytest.mark.parametrize("copied", ["rnn_step", "readout"])
+def test_a_copied_check_above_a_helper_does_not_displace_it(released, copied):
+    def edit(cells, order):
+        at = order.index(cells["rnn_step_solution"])
+        order[at:at] = [json.loads(json.dumps(cells[copied])), code("helper = 1")]
+
+    texts = [cell["source"] for cell in submitted(released, edit)["cells"]]
+    assert texts.index("helper = 1") < texts.index('check("rnn_step", rnn_step)')
+
+
+def test_a_check_copied_to_the_end_does_not_displace_helpers(released):
+    def edit(cells, order):
+        order.insert(order.index(cells["rnn_step"]), code("helper = 1"))
+        order.append(json.loads(json.dumps(cells["rnn_step"])))
+
+    texts = [cell["source"] for cell in submitted(released, edit)["cells"]]
+    assert texts.index("helper = 1") < texts.index('check("rnn_step", rnn_step)')
+
+
+def test_lines_added_to_an_instructors_cell_are_kept_as_the_learners_own(released):
+    def edit(cells, order):
+        cells["setup"]["source"] += "\nimport math"
+        cells["look_at_it"]["source"] += "\nmine = 1"
+        cells["rnn_step"]["source"] += "\n1000.0"
+
+    rebuilt = submitted(released, edit)
+    own = [cell["source"] for cell in rebuilt["cells"] if cell["id"].startswith("extra-")]
+    assert own == ["import math", "mine = 1"]
+
+
+def test_a_solution_cell_turned_into_text_counts_only_without_a_code_copy(released):
+    def edit(cells, order):
+        copied = json.loads(json.dumps(cells["rnn_step_solution"])) | {"source": "code = 1"}
+        cells["rnn_step_solution"].update(cell_type="raw", source="old = 1")
+        order.insert(order.index(cells["rnn_step_solution"]) + 1, copied)
+
+    rebuilt = submitted(released, edit)
+    assert sources(rebuilt)["rnn_step_solution"] == "code = 1"
+    assert "old = 1" not in [cell["source"] for cell in rebuilt["cells"]]
 
 
 def test_cells_to_explore_are_not_run(released):
@@ -186,7 +279,7 @@ class TestReading:
         (tmp_path / "real").mkdir()
         (tmp_path / "real" / "ps1.ipynb").touch()
         (tmp_path / "link").symlink_to(tmp_path / "real")
-        with pytest.raises(ingest.Ungradable, match="not a folder"):
+        with pytest.raises(ingest.Ungradable, match="a link, not a folder"):
             ingest.read(tmp_path / "link", "ps1.ipynb")
 
     def test_a_large_file_is_refused(self, tmp_path, monkeypatch):

@@ -149,6 +149,27 @@ def test_a_strange_precision_is_named(dtype):
     assert str(np.dtype(dtype)) in check("rnn_step", lambda *inputs: step(*inputs).astype(dtype)).diagnosis.text
 
 
+def test_whole_numbers_are_named_where_fractions_were_cut_off():
+    assert "int64: fractions are cut off" in check("rnn_step", lambda *i: step(*i).astype(int)).diagnosis.text
+
+
+def test_one_output_in_float32_does_not_loosen_the_other():
+    """In the edge case the logits are near 800; the probabilities are not judged by that."""
+
+    def nearly(hs, W, b):
+        logits, probs = readout(hs, W, b)
+        return logits.astype(np.float32), probs + 1e-3
+
+    verdict = check("readout", nearly)
+    assert verdict.parts[0].points == 2
+    assert verdict.points == 2
+
+
+def test_two_wrong_shapes_each_get_their_own_hint():
+    text = check("rnn_forward", lambda *i: (forward(*i)[0][:1], forward(*i)[1][0])).diagnosis.text
+    assert text.index("Compare axis by axis") < text.index("h_last has shape") < text.index("summed away")
+
+
 def test_an_exception_is_reported_with_its_message():
     def broken(x, *rest):
         return x.no_such_thing

@@ -1,0 +1,145 @@
+"""A grading run under accidents: names, faults of ours, dead workers, lost files, second thoughts."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from autograder import cli, grade, pool
+from autograder.course_files import Course
+from autograder.run import Limits
+
+pytestmark = pytest.mark.sandbox
+SET = "ps1_rnn"
+
+
+@pytest.fixture
+def course(root, tmp_path):
+    for name in ("source", "release"):
+        shutil.copytree(root / "autograder/course" / name, tmp_path / name)
+    shutil.copy(root / "autograder/course/nbgrader_config.py", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def hand_in(course, sample_class):
+    def hand_in(student, answers):
+        kinds = {"right": sample_class.RIGHT["ada_plain"], "wrong": sample_class.WRONG["gil_transposed"][0]}
+        sample_class._hand_in(course, student, sample_class._answered(*kinds[answers]))
+
+    return hand_in
+
+
+def run(course, command, *more):
+    arguments = [command, SET, "--course", str(course), *more]
+    assert cli.main(arguments) == 0
+
+
+def points(course, *more):
+    path = course / "records.json"
+    run(course, "grade", "--json", str(path), *more)
+    return {record["student"]: record["points"] for record in json.loads(path.read_text())}
+
+
+def shown(course, student):
+    run(course, "feedback")
+    page = (course / f"feedback/{student}/{SET}/{SET}.html").read_text()
+    return page[page.index("<strong>") + 8 : page.index(" points</strong>")]
+
+
+def test_handing_in_an_earlier_version_again_is_recorded_as_such(course, hand_in):
+    for answers, expected in (("right", 17), ("wrong", 5), ("right", 17)):
+        hand_in("ada", answers)
+        assert points(course) == {"ada": expected}
+        assert shown(course, "ada") == f"{expected} of 20"
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[31mred", "ün ïcode", "-rf", "{{7*7}}", "<b>bold"])
+def test_no_name_of_a_folder_stops_the_run_or_reaches_the_terminal_raw(course, hand_in, capsys, name):
+    hand_in(name, "right")
+    hand_in("zoe", "right")
+    assert list(points(course).values()) == [17, 17]
+    run(course, "feedback")
+    run(course, "report")
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "two\nlines" not in printed
+
+
+def test_a_name_that_is_not_utf8_is_graded_under_its_escape(course, hand_in):
+    hand_in("zoe", "right")
+    os.rename(os.fsencode(course / "submitted/zoe"), os.fsencode(course / "submitted") + b"/zo\xeb")
+    ((student, earned),) = points(course).items()
+    assert (student.isascii(), student[:2], earned) == (True, "zo", 17)
+
+
+def test_a_hidden_folder_is_nobodys(course, hand_in):
+    hand_in("ada", "right")
+    hand_in(".ipynb_checkpoints", "right")
+    assert points(course) == {"ada": 17}
+
+
+def test_a_linked_student_is_not_paid_with_anothers_work(course, hand_in):
+    hand_in("ada", "right")
+    (course / "submitted/bob").symlink_to(course / "submitted/ada")
+    assert points(course) == {"ada": 17, "bob": 0}
+
+
+def test_a_second_run_at_the_same_time_is_refused(course, hand_in, capsys):
+    hand_in("ada", "right")
+    with Course.at(course).locked(SET):
+        assert cli.main(["grade", SET, "--course", str(course)]) == 2
+    assert "Another grading run" in capsys.readouterr().err
+
+
+def test_a_lost_gradebook_is_filled_again(course, hand_in):
+    hand_in("ada", "right")
+    points(course)
+    (course / "gradebook.db").unlink()
+    assert points(course) == {"ada": 17}
+    assert shown(course, "ada") == "17 of 20"
+
+
+def test_feedback_leaves_out_who_is_gone_and_says_so(course, hand_in, capsys):
+    for student in ("ada", "zoe"):
+        hand_in(student, "right")
+    points(course)
+    shutil.rmtree(course / "autograded/zoe")
+    run(course, "feedback")
+    assert "No page for zoe" in capsys.readouterr().out
+    assert (course / f"feedback/ada/{SET}/{SET}.html").is_file()
+
+
+def test_what_cannot_be_written_down_is_recorded_as_our_fault(course, hand_in, monkeypatch):
+    hand_in("ada", "right")
+    whole = grade.Book.write
+
+    def write(book, student, graded):
+        if graded.ended == "finished":
+            raise UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed")
+        whole(book, student, graded)
+
+    monkeypatch.setattr(grade.Book, "write", write)
+    assert points(course) == {"ada": 0}
+    assert json.loads((course / "records.json").read_text())[0]["ended"] == "grader failed"
+
+
+def die_or_grade(job, raw, real=pool.grade_one):
+    """Stands in for grading: at one submission the worker ends, as where the system has no memory left."""
+    if raw == b"die":
+        os._exit(9)
+    return real(job, raw)
+
+
+def test_a_worker_that_dies_costs_only_its_own_submission(course, sample_class, monkeypatch):
+    job = pool.Job(SET, Course.at(course).released(SET), 1, Limits(), True)
+    right = json.dumps(sample_class._answered(*sample_class.RIGHT["ada_plain"])).encode()
+    monkeypatch.setattr(pool, "grade_one", die_or_grade)
+    monkeypatch.setattr(pool, "get_context", lambda method: __import__("multiprocessing").get_context("fork"))
+    graded = dict(pool.grade_many(job, [("ada", right), ("bad", b"die"), ("zoe", right)], workers=1))
+    assert {student: result.ended for student, result in graded.items()} == {
+        "ada": "finished",
+        "bad": "grader failed",
+        "zoe": "finished",
+    }
