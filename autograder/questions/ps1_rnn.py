@@ -39,8 +39,8 @@ def _step_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield _step_case(rng, "one hidden unit", 3, 2, 1, edge=True, layout="F")
 
 
-def _step_model(x, h, W_ih, W_hh, b_ih, b_hh):  # type: ignore[no-untyped-def]
-    from_input = x @ W_ih.T + b_ih
+def _step_model(x_t, h, W_ih, W_hh, b_ih, b_hh):  # type: ignore[no-untyped-def]
+    from_input = x_t @ W_ih.T + b_ih
     from_state = h @ W_hh.T + b_hh
     z = from_input + from_state
     return (np.tanh(z),)
@@ -53,30 +53,119 @@ def _step_reference(*inputs: np.ndarray) -> Arrays:
 
 _RECURRENCE, _UNROLLED = "The recurrence", "The loop and its unrolling"
 
-_INPUT_NOT_TRANSPOSED = (
-    "Your numbers come out when the input weights are used as they lie. W_ih has shape (H, D) and x has shape "
-    "(N, D): check which axis of W_ih the product must run over."
+# The loop's model holds the same lines as the step's, so the same mistakes can be made in it.
+_STEP_BUGS = (
+    Bug(
+        "input_weights_not_transposed",
+        {"x_t @ W_ih.T": "x_t @ W_ih"},
+        "Your numbers come out when the input weights are used as they lie. W_ih has shape (H, D) and x has shape "
+        "(N, D): check which axis of W_ih the product must run over.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "recurrent_weights_not_transposed",
+        {"h @ W_hh.T": "h @ W_hh"},
+        "Your numbers come out when the recurrent weights are used as they lie. W_hh is square, so no shape error warns "
+        "you: rows are the units that receive, columns the units that send.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "weights_swapped",
+        {"x_t @ W_ih.T": "x_t @ W_hh.T", "h @ W_hh.T": "h @ W_ih.T"},
+        "Your numbers come out when the two weight matrices have changed places: which one meets the input?",
+        _RECURRENCE,
+    ),
+    Bug(
+        "input_bias_forgotten",
+        {" + b_ih": ""},
+        "Your numbers come out when b_ih is left out. There are two biases, as in torch: both are added.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "recurrent_bias_forgotten",
+        {" + b_hh": ""},
+        "Your numbers come out when b_hh is left out. There are two biases, as in torch: both are added.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "same_bias_twice",
+        {" + b_hh": " + b_ih"},
+        "Your numbers come out when b_ih is added twice and b_hh never. Look at the names in your sum.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "state_ignored",
+        {"h @ W_hh.T": "0 * h"},
+        "Your numbers do not depend on the previous state: this is a feed-forward layer. Where does h enter?",
+        _RECURRENCE,
+    ),
+    Bug(
+        "input_ignored",
+        {"x_t @ W_ih.T": "0"},
+        "Your numbers do not depend on the input x: the state talks only to itself.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "nonlinearity_forgotten",
+        {"np.tanh(z)": "z"},
+        "Your numbers are the sum before the nonlinearity. What keeps a state between -1 and 1?",
+        _RECURRENCE,
+    ),
+    Bug(
+        "sigmoid_for_tanh",
+        {"np.tanh(z)": "1 / (1 + np.exp(-z))"},
+        "Your numbers come out with a logistic sigmoid. This cell squashes to (-1, 1), not to (0, 1).",
+        _RECURRENCE,
+    ),
+    Bug(
+        "relu_for_tanh",
+        {"np.tanh(z)": "np.maximum(z, 0)"},
+        "Your numbers come out with ReLU. That is an RNN too, but this question asks for the other nonlinearity.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "tanh_of_each_term",
+        {"np.tanh(z)": "np.tanh(from_input) + np.tanh(from_state)"},
+        "Your numbers are a sum of two squashed terms. The nonlinearity acts once, on the whole sum.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "old_state_added",
+        {"np.tanh(z)": "h + np.tanh(z)"},
+        "Your numbers are the old state plus the new one. A plain RNN replaces its state; it does not add to it.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "state_subtracted",
+        {"from_input + from_state": "from_input - from_state"},
+        "Your numbers come out when the state's contribution is subtracted. The two contributions are added.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "tanh_twice",
+        {"np.tanh(z)": "np.tanh(np.tanh(z))"},
+        "Your numbers come out when the nonlinearity is applied twice. It acts once, on the whole sum.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "bias_after_tanh",
+        {" + b_ih": "", " + b_hh": "", "np.tanh(z)": "np.tanh(z) + b_ih + b_hh"},
+        "Your biases are added after the nonlinearity. They belong to the sum that goes into it.",
+        _RECURRENCE,
+    ),
+    Bug(
+        "recurrent_weights_ignored",
+        {"h @ W_hh.T": "h"},
+        "Your previous state is added as it is: no weights act on it. What does W_hh do?",
+        _RECURRENCE,
+    ),
+    Bug(
+        "bias_subtracted",
+        {" + b_ih": " - b_ih"},
+        "Your numbers come out when b_ih is subtracted. Biases are added.",
+        _RECURRENCE,
+    ),
 )
-_STATE_NOT_TRANSPOSED = (
-    "Your numbers come out when the recurrent weights are used as they lie. W_hh is square, so no shape error warns "
-    "you: rows are the units that receive, columns the units that send."
-)
-_SWAPPED = "Your numbers come out when the two weight matrices have changed places: which one meets the input?"
-_B_IH = "Your numbers come out when b_ih is left out. There are two biases, as in torch: both are added."
-_B_HH = "Your numbers come out when b_hh is left out. There are two biases, as in torch: both are added."
-_B_TWICE = "Your numbers come out when b_ih is added twice and b_hh never. Look at the names in your sum."
-_NO_STATE = "Your numbers do not depend on the previous state: this is a feed-forward layer. Where does h enter?"
-_NO_INPUT = "Your numbers do not depend on the input x: the state talks only to itself."
-_NO_PHI = "Your numbers are the sum before the nonlinearity. What keeps a state between -1 and 1?"
-_SIGMOID = "Your numbers come out with a logistic sigmoid. This cell squashes to (-1, 1), not to (0, 1)."
-_RELU = "Your numbers come out with ReLU. That is an RNN too, but this question asks for the other nonlinearity."
-_EACH = "Your numbers are a sum of two squashed terms. The nonlinearity acts once, on the whole sum."
-_RESIDUAL = "Your numbers are the old state plus the new one. A plain RNN replaces its state; it does not add to it."
-_TWICE = "Your numbers come out when the nonlinearity is applied twice. It acts once, on the whole sum."
-_UNSQUASHED_BIAS = "Your biases are added after the nonlinearity. They belong to the sum that goes into it."
-_NO_W_HH = "Your previous state is added as it is: no weights act on it. What does W_hh do?"
-_MINUS_BIAS = "Your numbers come out when b_ih is subtracted. Biases are added."
-_MINUS = "Your numbers come out when the state's contribution is subtracted. The two contributions are added."
 
 STEP = Question(
     name="rnn_step",
@@ -88,31 +177,7 @@ STEP = Question(
     cases=_step_cases,
     parts=(Part("h_next", 3, ("h_next",)), Part("small sizes", 1, ("h_next",), edge=True)),
     model=_step_model,
-    bugs=(
-        Bug("input_weights_not_transposed", {"x @ W_ih.T": "x @ W_ih"}, _INPUT_NOT_TRANSPOSED, _RECURRENCE),
-        Bug("recurrent_weights_not_transposed", {"h @ W_hh.T": "h @ W_hh"}, _STATE_NOT_TRANSPOSED, _RECURRENCE),
-        Bug("weights_swapped", {"x @ W_ih.T": "x @ W_hh.T", "h @ W_hh.T": "h @ W_ih.T"}, _SWAPPED, _RECURRENCE),
-        Bug("input_bias_forgotten", {" + b_ih": ""}, _B_IH, _RECURRENCE),
-        Bug("recurrent_bias_forgotten", {" + b_hh": ""}, _B_HH, _RECURRENCE),
-        Bug("same_bias_twice", {" + b_hh": " + b_ih"}, _B_TWICE, _RECURRENCE),
-        Bug("state_ignored", {"h @ W_hh.T": "0 * h"}, _NO_STATE, _RECURRENCE),
-        Bug("input_ignored", {"x @ W_ih.T": "0"}, _NO_INPUT, _RECURRENCE),
-        Bug("nonlinearity_forgotten", {"np.tanh(z)": "z"}, _NO_PHI, _RECURRENCE),
-        Bug("sigmoid_for_tanh", {"np.tanh(z)": "1 / (1 + np.exp(-z))"}, _SIGMOID, _RECURRENCE),
-        Bug("relu_for_tanh", {"np.tanh(z)": "np.maximum(z, 0)"}, _RELU, _RECURRENCE),
-        Bug("tanh_of_each_term", {"np.tanh(z)": "np.tanh(from_input) + np.tanh(from_state)"}, _EACH, _RECURRENCE),
-        Bug("old_state_added", {"np.tanh(z)": "h + np.tanh(z)"}, _RESIDUAL, _RECURRENCE),
-        Bug("state_subtracted", {"from_input + from_state": "from_input - from_state"}, _MINUS, _RECURRENCE),
-        Bug("tanh_twice", {"np.tanh(z)": "np.tanh(np.tanh(z))"}, _TWICE, _RECURRENCE),
-        Bug(
-            "bias_after_tanh",
-            {" + b_ih": "", " + b_hh": "", "np.tanh(z)": "np.tanh(z) + b_ih + b_hh"},
-            _UNSQUASHED_BIAS,
-            _RECURRENCE,
-        ),
-        Bug("recurrent_weights_ignored", {"h @ W_hh.T": "h"}, _NO_W_HH, _RECURRENCE),
-        Bug("bias_subtracted", {" + b_ih": " - b_ih"}, _MINUS_BIAS, _RECURRENCE),
-    ),
+    bugs=_STEP_BUGS,
     lesson=LESSON,
 )
 
@@ -138,7 +203,8 @@ def _forward_cases(rng: np.random.Generator) -> Iterator[Case]:
 def _forward_model(x, h0, W_ih, W_hh, b_ih, b_hh):  # type: ignore[no-untyped-def]
     h, hs = h0, []
     for t in range(len(x)):
-        from_input = x[t] @ W_ih.T + b_ih
+        x_t = x[t]
+        from_input = x_t @ W_ih.T + b_ih
         from_state = h @ W_hh.T + b_hh
         z = from_input + from_state
         h = np.tanh(z)
@@ -245,29 +311,7 @@ FORWARD = Question(
             "Your states are right but lie as (N, T, H). Time is the first axis here, going in and coming out.",
             _UNROLLED,
         ),
-        Bug("input_weights_not_transposed", {"x[t] @ W_ih.T": "x[t] @ W_ih"}, _INPUT_NOT_TRANSPOSED, _RECURRENCE),
-        Bug("recurrent_weights_not_transposed", {"h @ W_hh.T": "h @ W_hh"}, _STATE_NOT_TRANSPOSED, _RECURRENCE),
-        Bug("weights_swapped", {"@ W_ih.T": "@ W_hh.T", "@ W_hh.T": "@ W_ih.T"}, _SWAPPED, _RECURRENCE),
-        Bug("input_bias_forgotten", {" + b_ih": ""}, _B_IH, _RECURRENCE),
-        Bug("recurrent_bias_forgotten", {" + b_hh": ""}, _B_HH, _RECURRENCE),
-        Bug("same_bias_twice", {" + b_hh": " + b_ih"}, _B_TWICE, _RECURRENCE),
-        Bug("state_ignored", {"h @ W_hh.T": "0 * h"}, _NO_STATE, _RECURRENCE),
-        Bug("input_ignored", {"x[t] @ W_ih.T": "0"}, _NO_INPUT, _RECURRENCE),
-        Bug("nonlinearity_forgotten", {"np.tanh(z)": "z"}, _NO_PHI, _RECURRENCE),
-        Bug("sigmoid_for_tanh", {"np.tanh(z)": "1 / (1 + np.exp(-z))"}, _SIGMOID, _RECURRENCE),
-        Bug("relu_for_tanh", {"np.tanh(z)": "np.maximum(z, 0)"}, _RELU, _RECURRENCE),
-        Bug("tanh_of_each_term", {"np.tanh(z)": "np.tanh(from_input) + np.tanh(from_state)"}, _EACH, _RECURRENCE),
-        Bug("old_state_added", {"np.tanh(z)": "h + np.tanh(z)"}, _RESIDUAL, _RECURRENCE),
-        Bug("state_subtracted", {"from_input + from_state": "from_input - from_state"}, _MINUS, _RECURRENCE),
-        Bug("tanh_twice", {"np.tanh(z)": "np.tanh(np.tanh(z))"}, _TWICE, _RECURRENCE),
-        Bug(
-            "bias_after_tanh",
-            {" + b_ih": "", " + b_hh": "", "np.tanh(z)": "np.tanh(z) + b_ih + b_hh"},
-            _UNSQUASHED_BIAS,
-            _RECURRENCE,
-        ),
-        Bug("recurrent_weights_ignored", {"h @ W_hh.T": "h"}, _NO_W_HH, _RECURRENCE),
-        Bug("bias_subtracted", {" + b_ih": " - b_ih"}, _MINUS_BIAS, _RECURRENCE),
+        *_STEP_BUGS,
     ),
     lesson=LESSON,
 )
