@@ -65,8 +65,8 @@ _STEP_BUGS = (
     Bug(
         "recurrent_weights_not_transposed",
         {"h @ W_hh.T": "h @ W_hh"},
-        "Your numbers come out when the recurrent weights are used as they lie. W_hh is square, so no shape error warns "
-        "you: rows are the units that receive, columns the units that send.",
+        "Your numbers come out when the recurrent weights are used as they lie. W_hh is square, so no shape error "
+        "warns you: rows are the units that receive, columns the units that send.",
         _RECURRENCE,
     ),
     Bug(
