@@ -7,8 +7,8 @@ from collections.abc import Callable
 from contextlib import redirect_stderr
 from typing import Any
 
-from autograder.ask import ask
-from autograder.judge import judge, trial
+from autograder.ask import ask, describe
+from autograder.judge import judge, no_answers, trial
 from autograder.question import PUBLIC_SEED
 from autograder.questions import find
 from autograder.verdict import Verdict
@@ -34,6 +34,13 @@ def check(question: str, function: Callable[..., Any]) -> Verdict:
             f"check({question!r}, ...) takes the function itself, not what it returns: got {type(function).__name__}. "
             "Write its name without parentheses."
         )
-    with redirect_stderr(sys.stdout):  # to nbgrader, a cell that wrote to stderr has failed; a warning is no failure
-        answers = ask(function, trial(asked, PUBLIC_SEED).encoded())
+    try:
+        with redirect_stderr(
+            sys.stdout
+        ):  # to nbgrader, a cell that wrote to stderr has failed; warnings are no failure
+            answers = ask(function, trial(asked, PUBLIC_SEED).encoded())
+    except KeyboardInterrupt as interrupt:
+        line = describe(interrupt)["line"]
+        where = f" in line {line} of its cell" if line else ""
+        return no_answers(asked, f"Stopped: your function was still running{where}. Does its loop end?")
     return judge(asked, answers, PUBLIC_SEED)

@@ -111,8 +111,8 @@ def _shape_hint(question: Question, got: Outputs, finding: Finding) -> str:
     if isinstance(got, Raised) or finding.kind != "shape":
         return ""
     mine = got[question.outputs.index(finding.output)]
-    if not isinstance(mine, np.ndarray) or mine.ndim < 2:
-        return " An axis was summed away, or indexed, on the way." if isinstance(mine, np.ndarray) else ""
-    if mine.ndim != len(question.axes[finding.output]):
-        return " The number of axes differs: was an axis added, or one step returned instead of all?"
+    if isinstance(mine, wire.Refused) or mine.ndim > len(question.axes[finding.output]):
+        return ""
+    if mine.ndim < len(question.axes[finding.output]):
+        return " An axis was summed away, or indexed, on the way."
     return " Compare axis by axis: which of them is not the size that its name says?"

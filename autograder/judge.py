@@ -22,6 +22,9 @@ from autograder.verdict import Diagnosis, PartResult, Verdict
 TOLERANCE = 2e-5
 
 
+NOTHING = "None"
+
+
 @dataclass(frozen=True)
 class Trial:
     """A question's cases from one seed, with what the reference answers."""
@@ -87,7 +90,9 @@ def _diagnose(
         return None
     bugs = reproduce(question, drawn.cases, got)
     if bugs:
-        text = " Besides: ".join(bug.says for bug in bugs)
+        text = bugs[0].says
+        if len(bugs) > 1:
+            text = f"Two things together give just your numbers. First: {text} And then: {bugs[1].says}"
         return Diagnosis(tuple(bug.name for bug in bugs), text, f"{question.lesson}, “{bugs[0].read}”")
     return Diagnosis((), explain(question, drawn.cases, got, findings), question.lesson)
 
@@ -121,14 +126,20 @@ def _as_array(value: Any) -> np.ndarray | wire.Refused:
         if items and all(isinstance(item, np.ndarray) for item in items) and len({i.shape for i in items}) == 1:  # type: ignore[union-attr]
             return np.stack(items)  # type: ignore[arg-type]
         return wire.Refused(f"{len(items)} things of different shapes, where one array is asked")
-    return wire.Refused("None: is a `return` missing?") if value is None else value
+    return wire.Refused(NOTHING) if value is None else value
 
 
 def _describe_return(question: Question, value: Any) -> str:
     if isinstance(value, tuple):
         came = f"{len(value)} things"
     else:
-        came = "nothing" if value is None else "one array" if isinstance(value, np.ndarray) else f"a {value.type_name}"
+        came = (
+            "nothing (is a `return` missing?)"
+            if value is None
+            else "one array"
+            if isinstance(value, np.ndarray)
+            else f"a {value.type_name}"
+        )
     return (
         f"your function returned {came}; expected {len(question.outputs)}, in this order: {', '.join(question.outputs)}"
     )
@@ -149,13 +160,17 @@ def compare(question: Question, case: Case, got: Outputs, expected: Arrays) -> l
 def _problem(
     question: Question, name: str, mine: np.ndarray | wire.Refused, theirs: np.ndarray, tolerance: float
 ) -> tuple[str, str] | None:
+    if isinstance(mine, wire.Refused) and mine.type_name == NOTHING:
+        return "kind", "Your function gave nothing back. Does it end in `return ...`? To print is not to return."
     if isinstance(mine, wire.Refused):
         return "kind", f"{name} should be an array of numbers; it is: {mine.type_name}."
     if mine.dtype.kind == "c" or mine.dtype == np.float16:
         return "kind", f"{name} came as {mine.dtype}; expected float64 or float32."
     if mine.shape != theirs.shape:
         axes = ", ".join(question.axes[name])
-        return "shape", f"{name} has shape {mine.shape}; expected {theirs.shape}: ({axes})."
+        wrapped = " It lies in one more pair of brackets: is there a comma too many?"
+        hint = wrapped if mine.shape == (1, *theirs.shape) else ""
+        return "shape", f"{name} has shape {mine.shape}; expected {theirs.shape}: ({axes}).{hint}"
     if not np.isfinite(mine).all():
         where = _at(question, name, np.argwhere(~np.isfinite(mine))[0])
         return "finite", f"{name} holds nan or infinity, first at {where}."
@@ -163,7 +178,7 @@ def _problem(
     if (error > tolerance).any():
         wrong = np.argwhere(error > tolerance)
         share = f"{len(wrong)} of {mine.size} entries differ" if mine.size > 1 else "the entry differs"
-        size = f"by up to {np.max(error):.1g} of the largest entry"
+        size = f"by up to {100 * np.max(error):.2g} % of the largest entry"
         cut = f" It came as {mine.dtype}: fractions are cut off." if mine.dtype.kind in "iub" else ""
         return "value", f"{name}: {share}, {size}; first at {_at(question, name, wrong[0])}.{cut}"
     return None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import nbformat
 from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.utils import compute_checksum
 from traitlets.config import Config
 
 from autograder.course_files import Course, CourseError
@@ -27,6 +29,7 @@ def release(course: Course, problem_set: str) -> Path:
         raise CourseError(
             f"There is no source notebook for {problem_set}; expected source/{problem_set}/{source.name}."
         )
+    _refuse_to_overwrite_answers(course, problem_set)
     find_alembic()
     config = Config(course.config)
     config.CourseDirectory.assignment_id = problem_set
@@ -37,3 +40,21 @@ def release(course: Course, problem_set: str) -> Path:
     converter.start()
     course.check_points(problem_set)
     return course.released_path(problem_set)
+
+
+def _refuse_to_overwrite_answers(course: Course, problem_set: str) -> None:
+    """A handout in which somebody has worked is their only copy; nbgrader's checksums tell.
+
+    Raises:
+        CourseError: a cell of the present handout is not as it was released.
+    """
+    path = course.released_path(problem_set)
+    if not path.is_file():
+        return
+    for cell in nbformat.read(path, as_version=4).cells:
+        checksum = cell.metadata.get("nbgrader", {}).get("checksum")
+        if checksum and checksum != compute_checksum(cell):
+            raise CourseError(
+                f"Somebody has written into {path}: cell {cell.metadata.nbgrader.grade_id} is not as it was released. "
+                "Move that file away, then release again."
+            )

@@ -58,15 +58,15 @@ _STEP_BUGS = (
     Bug(
         "input_weights_not_transposed",
         {"x_t @ W_ih.T": "x_t @ W_ih"},
-        "Your numbers come out when the input weights are used as they lie. W_ih has shape (H, D) and x has shape "
-        "(N, D): check which axis of W_ih the product must run over.",
+        "Where D = H your numbers are those of input weights used without a transpose; elsewhere that cannot even be "
+        "multiplied. W_ih has shape (H, D) and x has shape (N, D): which axis of W_ih must the product run over?",
         _RECURRENCE,
     ),
     Bug(
         "recurrent_weights_not_transposed",
         {"h @ W_hh.T": "h @ W_hh"},
-        "Your numbers come out when the recurrent weights are used as they lie. W_hh is square, so no shape error "
-        "warns you: rows are the units that receive, columns the units that send.",
+        "Your numbers come out when W_hh is used without a transpose. It is square, so no shape error warns you: its "
+        "rows are the units that receive, its columns the units that send.",
         _RECURRENCE,
     ),
     Bug(
@@ -130,6 +130,13 @@ _STEP_BUGS = (
         _RECURRENCE,
     ),
     Bug(
+        "tanh_closed_too_early",
+        {"np.tanh(z)": "np.tanh(from_input) + from_state"},
+        "Only the input's part of your sum is squashed; the state's part is added outside. Where does the bracket of "
+        "the nonlinearity close?",
+        _RECURRENCE,
+    ),
+    Bug(
         "old_state_added",
         {"np.tanh(z)": "h + np.tanh(z)"},
         "Your numbers are the old state plus the new one. A plain RNN replaces its state; it does not add to it.",
@@ -175,7 +182,7 @@ STEP = Question(
     axes={"h_next": ("sequence", "unit")},
     reference=_step_reference,
     cases=_step_cases,
-    parts=(Part("h_next", 3, ("h_next",)), Part("small sizes", 1, ("h_next",), edge=True)),
+    parts=(Part("h_next", 3, ("h_next",)), Part("one sequence, one unit", 1, ("h_next",), edge=True)),
     model=_step_model,
     bugs=_STEP_BUGS,
     lesson=LESSON,
@@ -294,6 +301,27 @@ FORWARD = Question(
             _UNROLLED,
         ),
         Bug(
+            "first_step_left_out",
+            {
+                "h = np.tanh(z)": "h = np.tanh(z) if t else h0",
+                "hs.append(h)": "hs.append(h if t else np.zeros_like(h))",
+            },
+            "Your first step holds zeros: the loop, or the place you write to, begins at 1 instead of 0.",
+            _UNROLLED,
+        ),
+        Bug(
+            "returns_inside_the_loop",
+            {"range(len(x))": "range(1)"},
+            "You have read the first step only. Is your `return` inside the loop?",
+            _UNROLLED,
+        ),
+        Bug(
+            "states_forgotten_at_every_step",
+            {"np.stack(hs), h": "np.stack(hs[-1:]), h"},
+            "Your hs holds the last step alone: is the list made anew at every step?",
+            _UNROLLED,
+        ),
+        Bug(
             "stops_one_step_early",
             {"range(len(x))": "range(len(x) - 1)"},
             "Your loop leaves out the last step. How many states belong to T inputs?",
@@ -340,8 +368,10 @@ def _readout_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 def _readout_model(hs, W, b):  # type: ignore[no-untyped-def]
     logits = hs @ W.T + b
-    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    probs = e / e.sum(axis=-1, keepdims=True)
+    largest = logits.max(axis=-1, keepdims=True)
+    e = np.exp(logits - largest)
+    total = e.sum(axis=-1, keepdims=True)
+    probs = e / total
     return logits, probs
 
 
@@ -374,7 +404,8 @@ READOUT = Question(
         Bug(
             "readout_weights_not_transposed",
             {"hs @ W.T": "hs @ W"},
-            "Your logits come out when W is used as it lies. W has shape (V, H): its rows are the classes.",
+            "Where V = H your logits are those of W used without a transpose; elsewhere that cannot even be "
+            "multiplied. W has shape (V, H): its rows are the classes.",
             _READOUT,
         ),
         Bug(
@@ -403,7 +434,7 @@ READOUT = Question(
         ),
         Bug(
             "softmax_not_shifted",
-            {" - logits.max(axis=-1, keepdims=True)": ""},
+            {" - largest": ""},
             _STABLE,
             _READOUT,
         ),
@@ -423,35 +454,32 @@ READOUT = Question(
         ),
         Bug(
             "exponent_clipped",
-            {"logits - logits.max(axis=-1, keepdims=True)": "np.clip(logits, -700, 700)"},
+            {"logits - largest": "np.clip(logits, -700, 700)"},
             "Your logits are clipped before exp, so nothing overflows, but large logits all become the same number "
             "and lose their differences. What may be changed about logits without changing their softmax?",
             _READOUT,
         ),
         Bug(
             "not_normalised",
-            {"e / e.sum(axis=-1, keepdims=True)": "e"},
+            {"e / total": "e"},
             "Your numbers are exponentials that were never divided by their sum.",
             _READOUT,
         ),
         Bug(
             "log_probabilities",
-            {
-                "e / e.sum(axis=-1, keepdims=True)": "logits - logits.max(axis=-1, keepdims=True)"
-                " - np.log(e.sum(axis=-1, keepdims=True))"
-            },
+            {"e / total": "logits - largest - np.log(total)"},
             "Your numbers are logarithms of probabilities. They are useful in a loss; here probabilities are asked.",
             _READOUT,
         ),
         Bug(
             "sigmoid_for_softmax",
-            {"e / e.sum(axis=-1, keepdims=True)": "1 / (1 + np.exp(-logits))"},
+            {"e / total": "1 / (1 + np.exp(-logits))"},
             "Your numbers come out with a sigmoid on each logit: classes do not compete, and do not sum to 1.",
             _READOUT,
         ),
         Bug(
             "logits_shifted_too",
-            {"return logits, probs": "return logits - logits.max(axis=-1, keepdims=True), probs"},
+            {"return logits, probs": "return logits - largest, probs"},
             "Your probabilities are right, but the logits you return have the maximum subtracted already.",
             _READOUT,
         ),
@@ -463,10 +491,7 @@ READOUT = Question(
         ),
         Bug(
             "softmax_applied_twice",
-            {
-                "e / e.sum(axis=-1, keepdims=True)": "np.exp(e / e.sum(axis=-1, keepdims=True))"
-                " / np.exp(e / e.sum(axis=-1, keepdims=True)).sum(axis=-1, keepdims=True)"
-            },
+            {"e / total": "np.exp(e / total) / np.exp(e / total).sum(axis=-1, keepdims=True)"},
             "Your numbers are the softmax of a softmax: probabilities went through it once more.",
             _READOUT,
         ),

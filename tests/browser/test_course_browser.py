@@ -98,7 +98,7 @@ def validate(notebook):
 def test_a_wrong_step_fails_its_check_and_validate_agrees(course_in_lab):
     with course_in_lab.open(write(course_in_lab, "wrong.ipynb", WRONG)) as notebook:
         notebook.run_all()
-        assert "recurrent weights are used as they lie" in card(notebook, "Not yet: 0 of 4 points")
+        assert "W_hh is used without a transpose" in card(notebook, "Not yet: 0 of 4 points")
         answer = validate(notebook)
         assert "fail" in answer.lower()
         assert "success" not in answer.lower()

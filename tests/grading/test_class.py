@@ -150,7 +150,7 @@ def test_a_persons_score_survives_a_regrade(course, records, tmp_path):
 
 def test_feedback_names_the_mistake_and_shows_no_solution(pages):
     page = (pages / f"feedback/gil_transposed/{SET}/{SET}.html").read_text()
-    assert "recurrent weights are used as they lie" in page
+    assert "W_hh is used without a transpose" in page
     assert "W_hh.T" not in page  # the reference transposes; gil did not
 
 

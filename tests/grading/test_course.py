@@ -96,3 +96,14 @@ def test_an_unsandboxed_run_is_stamped_on_every_record(course, sample_class):
 def test_doctor_finds_this_machine_able(course, capsys):
     assert cli.main(["doctor", "--course", str(course.root)]) == 0
     assert "sandbox" in capsys.readouterr().out
+
+
+def test_a_handout_with_somebodys_answers_is_not_overwritten(course):
+    path = course.released_path("ps1_rnn")
+    notebook = json.loads(path.read_text())
+    cell = next(cell for cell in notebook["cells"] if cell["id"] == "rnn_step_solution")
+    cell["source"] = "hours = 'of work'"
+    path.write_text(json.dumps(notebook))
+    with pytest.raises(CourseError, match="Somebody has written into"):
+        release(course, "ps1_rnn")
+    assert "of work" in path.read_text()

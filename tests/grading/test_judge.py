@@ -235,3 +235,36 @@ def test_answers_to_another_seed_earn_nothing():
     answers = [{"value": wire.encode(outputs[0])} for outputs in trial(question, 1).expected]
     assert judge(question, answers, 1).points == 4
     assert judge(question, answers, 2).points == 0
+
+
+def unshifted(axis):
+    def softmax(hs, W, b):
+        e = np.exp(hs @ W.T + b)
+        return hs @ W.T + b, e / e.sum(axis=axis, keepdims=True)
+
+    return softmax
+
+
+@pytest.mark.parametrize(("axis", "name"), [(0, "softmax_over_time"), (1, "softmax_over_sequences")])
+def test_a_softmax_over_the_wrong_axis_is_named_even_without_the_shift(axis, name):
+    verdict = check("readout", unshifted(axis))
+    assert set(verdict.diagnosis.bugs) == {name, "softmax_not_shifted"}
+    assert "First:" in verdict.diagnosis.text
+
+
+def test_a_forgotten_return_is_named():
+    assert "gave nothing back" in check("rnn_step", lambda *i: None).diagnosis.text
+    assert "is a `return` missing?" in check("rnn_forward", lambda *i: None).diagnosis.text
+
+
+def test_a_comma_too_many_is_suspected():
+    assert "comma too many" in check("rnn_step", lambda *i: (step(*i),)).diagnosis.text
+
+
+def test_an_interrupted_check_says_where_it_hung():
+    def endless(*inputs):
+        raise KeyboardInterrupt
+
+    verdict = check("rnn_step", endless)
+    assert "Does its loop end?" in verdict.diagnosis.text
+    assert verdict.points == 0
