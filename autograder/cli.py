@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from autograder.course_files import Course, CourseError, write_atomically
@@ -19,14 +20,23 @@ def main(arguments: list[str] | None = None) -> int:
         return options.run(options)
     except (CourseError, KeyError) as error:
         return _refuse(error.args[0])
+    except KeyboardInterrupt:
+        return _refuse("stopped. What was finished is saved; run the same command to go on.")
+    except OSError as error:
+        return _refuse(f"{error.filename or 'a file'}: {error.strerror or error}. Nothing was recorded for it.")
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(("autograder", "rnnlib")):
             raise
         return _refuse(f'{error}. The grader needs its extra: pip install "rnn-notebooks[grade]"')
-    except RuntimeError as error:
-        if type(error).__name__ != "SandboxUnavailable":
-            raise
-        return _refuse(f"{error}\nGrading refuses to run strangers' code unprotected (--allow-unsandboxed overrides).")
+    except Exception as error:
+        if type(error).__name__ == "SandboxUnavailable":
+            return _refuse(f"{error}\nGrading refuses to run code unprotected (--allow-unsandboxed overrides).")
+        if type(error).__name__ == "OperationalError":  # SQLAlchemy's, imported only where it is needed
+            return _refuse(
+                f"the gradebook cannot be used now ({str(error).splitlines()[0]}). Does another program hold it? "
+                "What was finished is saved; run the same command to go on."
+            )
+        raise
 
 
 def _refuse(message: str) -> int:
@@ -47,13 +57,19 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--student", action="append", default=[], metavar="NAME", help="grade only this one (repeatable)"
     )
-    grade.add_argument("--workers", type=int, default=0, metavar="N", help="processes (default: one per core)")
+    grade.add_argument(
+        "--workers", type=_positive(int), default=None, metavar="N", help="processes (default: one per core)"
+    )
     grade.add_argument("--force", action="store_true", help="grade again what is already graded")
     seed = grade.add_mutually_exclusive_group()
-    seed.add_argument("--seed", type=int, metavar="N", help="draw the inputs from this seed")
+    seed.add_argument("--seed", type=_positive(int), metavar="N", help="draw the inputs from this seed, now and later")
     seed.add_argument("--new-seed", action="store_true", help="draw a new secret seed")
-    grade.add_argument("--cell-seconds", type=float, default=10, metavar="S", help="for one cell (default: 10)")
-    grade.add_argument("--submission-seconds", type=float, default=60, metavar="S", help="for all (default: 60)")
+    grade.add_argument(
+        "--cell-seconds", type=_positive(float), default=10, metavar="S", help="for one cell (default: 10)"
+    )
+    grade.add_argument(
+        "--submission-seconds", type=_positive(float), default=60, metavar="S", help="for all (default: 60)"
+    )
     grade.add_argument("--allow-unsandboxed", action="store_true", help="run code unprotected; stamped on every record")
 
     feedback = _command(commands, "feedback", "write every student's feedback page", _feedback)
@@ -64,6 +80,19 @@ def _parser() -> argparse.ArgumentParser:
 
     _command(commands, "doctor", "check that grading can work here", _doctor)
     return parser
+
+
+def _positive(kind: type) -> Callable[[str], float]:
+    """A number above 0, for argparse."""
+
+    def number(text: str) -> float:
+        value = kind(text)
+        if not 0 < value < float("inf"):
+            raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+        return value
+
+    number.__name__ = f"positive {kind.__name__}"
+    return number
 
 
 def _command(commands, name, explanation, run) -> argparse.ArgumentParser:  # type: ignore[no-untyped-def]
@@ -86,11 +115,16 @@ def _grade(options: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from autograder.grade import Options, grade
+    from autograder.pipeline import OUR_FAULT
     from autograder.run import Limits
 
     course = Course.at(options.course)
+    if options.json:
+        write_atomically(options.json, b"[]")  # a place that cannot be written to is better known before than after
+    if not course.runs_ours_in_nbgrader():
+        print("Note: `nbgrader autograde` in this course would run code unprotected; see `autograder doctor`.")
     how = Options(
-        workers=options.workers,
+        workers=options.workers or 0,
         seed=options.seed,
         new_seed=options.new_seed,
         force=options.force,
@@ -98,8 +132,13 @@ def _grade(options: argparse.Namespace) -> int:
         sandboxed=not options.allow_unsandboxed,
         students=tuple(options.student),
     )
-    total = len(how.students or course.submissions(options.problem_set)) or None
-    progress = tqdm(grade(course, options.problem_set, how), total=total, unit="submission", desc=options.problem_set)
+    course.check_points(options.problem_set)
+    total = len(how.students or course.submissions(options.problem_set))
+    if not total:
+        raise CourseError(
+            f"Nobody handed in: expected submitted/<student>/{options.problem_set}/*.ipynb in the course."
+        )
+    progress = tqdm(grade(course, options.problem_set, how), total=total, unit=" submissions", desc=options.problem_set)
     records = sorted(progress, key=lambda record: record["student"])
     for record in records:
         print(_line(record))
@@ -107,7 +146,10 @@ def _grade(options: argparse.Namespace) -> int:
         write_atomically(options.json, json.dumps(records, indent=1, ensure_ascii=False).encode())
         print(f"Records: {options.json}")
     print(f"Gradebook: {course.db_url}   Next: autograder feedback {options.problem_set}")
-    return 0
+    ours = [record["student"] for record in records if record["ended"] == OUR_FAULT]
+    if ours:
+        print(f"The grader itself failed on {', '.join(ours)}: their 0 is ours. Run again; it is always retried.")
+    return int(bool(ours))
 
 
 def _line(record: dict) -> str:

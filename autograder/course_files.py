@@ -78,6 +78,12 @@ class Course:
             raise CourseError(f"{problem_set} is not released yet. Run: autograder release {problem_set}")
         return json.loads(json.dumps(nbformat.read(path, as_version=4)))
 
+    def runs_ours_in_nbgrader(self) -> bool:
+        """Whether a stock `nbgrader autograde`, formgrader's button too, goes through our sandbox and judge here."""
+        chosen = self.config.Autograde
+        listed = [*chosen.get("sanitize_preprocessors", []), *chosen.get("autograde_preprocessors", [])]
+        return {"autograder.stock.Rebuild", "autograder.stock.Judge"} <= {str(name) for name in listed}
+
     def submissions(self, problem_set: str) -> dict[str, Path]:
         """Every student's folder for a problem set, by student, in order.
 
@@ -89,7 +95,7 @@ class Course:
             return {}
         entries = [entry for entry in os.scandir(submitted) if not entry.name.startswith(".") and entry.is_dir()]
         folders = {_printable(entry.name): Path(entry.path) / problem_set for entry in entries}
-        return {student: folder for student, folder in sorted(folders.items()) if os.path.lexists(folder)}
+        return {student: folder for student, folder in sorted(folders.items()) if _is_there(folder)}
 
     def out(self, kind: str, student: str, problem_set: str, suffix: str = ".ipynb") -> Path:
         """Where a student's "autograded" or "feedback" file goes."""
@@ -103,7 +109,7 @@ class Course:
         seed = secrets.randbits(64) if given is None else given
         path.parent.mkdir(mode=0o700, exist_ok=True)
         path.parent.chmod(0o700)
-        write_atomically(path, f"{seed}\n".encode())
+        write_atomically(path, f"{seed}\n".encode(), private=True)
         return seed
 
     @contextmanager
@@ -156,13 +162,30 @@ class Course:
                 )
 
 
+def _is_there(path: Path) -> bool:
+    """Whether something lies at `path`, a broken link too.
+
+    Raises:
+        CourseError: we may not even look. That is nobody's zero.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise CourseError(
+            f"{path} cannot be looked at: {error.strerror}. Mend its permissions; nothing was graded."
+        ) from None
+    return True
+
+
 def _printable(name: str) -> str:
     whole = name.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file wholly or not at all."""
+def write_atomically(path: Path, content: bytes, private: bool = False) -> None:
+    """Write a file wholly or not at all; `private`, for the owner's eyes only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
@@ -170,6 +193,10 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if not private:
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

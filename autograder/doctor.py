@@ -53,6 +53,15 @@ def _course(root: Path) -> Iterator[Finding]:
     except CourseError as error:
         yield Finding("course", False, str(error))
         return
+    ours = course.runs_ours_in_nbgrader()
+    where = course.root / "nbgrader_config.py"
+    yield Finding(
+        "nbgrader autograde",
+        ours,
+        "goes through the sandbox and the judge here"
+        if ours
+        else f"would run strangers' code unprotected: give {where} the c.Autograde lines of autograder/course",
+    )
     for problem_set in PROBLEM_SETS:
         try:
             course.check_points(problem_set)

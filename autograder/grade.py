@@ -10,7 +10,7 @@ from typing import Any
 
 from autograder import ingest, pool
 from autograder.course_files import Course, CourseError
-from autograder.pipeline import Graded
+from autograder.pipeline import OUR_FAULT, Graded
 from autograder.record import Book, Journal, as_record
 from autograder.run import Limits, probe
 
@@ -58,7 +58,7 @@ def _grade(
     job = pool.Job(problem_set, released, seed, options.limits, options.sandboxed)
     how = f"{course.version(problem_set)} {seed} {options.limits} {options.sandboxed}"
     version = hashlib.sha256(how.encode()).hexdigest()  # hashed: the seed must not be read off the journal
-    journal, entered = Journal(journal_path(course, problem_set)), book.students()
+    journal, entered = Journal(journal_path(course, problem_set)), book.scores()
     keys: dict[str, str] = {}
     known: list[dict[str, Any]] = []
 
@@ -67,8 +67,7 @@ def _grade(
             content = ingest.digest(raw) if isinstance(raw, bytes) else f"ungradable: {raw}"
             keys[student] = f"{content} {version}"
             record = journal.find(student, keys[student])
-            on_file = student in entered and course.out("autograded", student, problem_set).is_file()
-            if record and on_file and not options.force:
+            if record and not options.force and _is_recorded(course, record, entered.get(student)):
                 known.append(record)
             else:
                 yield student, raw
@@ -76,9 +75,24 @@ def _grade(
     for student, graded in pool.grade_many(job, to_do(), options.workers or pool.cores()):
         graded = _written(book, student, graded, job)
         record = as_record(student, problem_set, graded, max_points)
+        others = (
+            ingest.not_read(folders[student], course.released_path(problem_set).name)
+            if graded.ended != "ungradable"
+            else []
+        )
+        if others:
+            record["detail"] += f" Also handed in, and not read: {', '.join(others)}."
         journal.append(keys[student], record)
         yield record
     yield from known
+
+
+def _is_recorded(course: Course, record: dict[str, Any], scores: dict[str, float | None] | None) -> bool:
+    """Whether the gradebook and the folder still say what the journal says; a fault of ours is always tried again."""
+    if scores is None or record["ended"] == OUR_FAULT:
+        return False
+    same = all(scores.get(name) == entry["points"] for name, entry in record["questions"].items())
+    return same and course.out("autograded", record["student"], record["problem_set"]).is_file()
 
 
 def _written(book: Book, student: str, graded: Graded, job: pool.Job) -> Graded:

@@ -14,8 +14,8 @@ import re
 import stat
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
-from difflib import ndiff
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher, ndiff
 from pathlib import Path
 from typing import Any
 
@@ -49,24 +49,33 @@ def read(folder: Path, name: str) -> bytes:
 
     Raises:
         Ungradable: nothing there, several candidates, not a regular file, or too large.
+        PermissionError: we may not read it.
     """
     try:
         if not all(stat.S_ISDIR(os.lstat(path).st_mode) for path in (folder.parent, folder)):
             raise Ungradable("The submission is a link, not a folder.")
         notebooks = sorted(entry for entry in os.listdir(folder) if entry.endswith(".ipynb"))
-    except OSError as error:
-        raise Ungradable(f"The submission's folder cannot be read: {error.strerror}.") from error
+    except NotADirectoryError as error:
+        raise Ungradable("The submission is not a folder.") from error
     if name not in notebooks and len(notebooks) != 1:
         found = f"{len(notebooks)} other notebooks" if notebooks else "no notebook"
         raise Ungradable(f"There is no {name} in the submission; there is {found}.")
     return _read_regular_file(folder / (name if name in notebooks else notebooks[0]))
 
 
+def not_read(folder: Path, name: str) -> list[str]:
+    """The other notebooks that lie beside the one that `read` takes."""
+    notebooks = sorted(entry for entry in os.listdir(folder) if entry.endswith(".ipynb"))
+    return [other for other in notebooks if other != name] if name in notebooks else []
+
+
 def _read_regular_file(path: Path) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise Ungradable("The notebook is a link or cannot be opened; hand in the file itself.") from error
+        if isinstance(error, PermissionError):
+            raise  # ours to mend, and nobody's zero
+        raise Ungradable("The notebook is a link, not a file; hand in the file itself.") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise Ungradable("The notebook is not an ordinary file.")
@@ -130,6 +139,8 @@ def rebuild(cells: list[Cell], released: dict[str, Any]) -> dict[str, Any]:
         Markdown cell is taken from there.
     """
     instructors = {name_of(cell): cell for cell in released["cells"]}
+    if not any(cell.name in instructors for cell in cells):
+        cells = _recognised(cells, released["cells"])
     place = {name: i for i, name in enumerate(instructors)}
     in_order = _longest_ascent([place.get(cell.name, -1) for cell in cells])
     solutions: dict[str, str] = {}
@@ -161,6 +172,27 @@ def rebuild(cells: list[Cell], released: dict[str, Any]) -> dict[str, Any]:
     notebook = {**copy.deepcopy(released), "cells": []}
     notebook["cells"] = list(_woven(released["cells"], solutions, extras))
     return notebook
+
+
+def _recognised(cells: list[Cell], instructors: list[dict[str, Any]]) -> list[Cell]:
+    """Name the cells of a notebook that lost all names, as some tools save it.
+
+    Cells whose text is the handout's are known; between two of these, a cell of a solution's kind is that solution.
+    """
+    theirs, ours = [cell["source"].strip() for cell in instructors], [cell.source.strip() for cell in cells]
+    named = list(cells)
+    gap_theirs = gap_ours = 0
+    for block in SequenceMatcher(None, theirs, ours, autojunk=False).get_matching_blocks():
+        free = list(range(gap_ours, block.b))
+        for original in instructors[gap_theirs : block.a]:
+            at = next((i for i in free if cells[i].kind == original["cell_type"]), None)
+            if is_solution(original) and at is not None:
+                named[at] = replace(cells[at], name=name_of(original))
+                free = [i for i in free if i > at]
+        for i in range(block.size):
+            named[block.b + i] = replace(cells[block.b + i], name=name_of(instructors[block.a + i]))
+        gap_theirs, gap_ours = block.a + block.size, block.b + block.size
+    return named
 
 
 def _longest_ascent(places: list[int]) -> set[int]:
@@ -206,7 +238,10 @@ def _woven(
             cell = copy.deepcopy(instructors[i])
             if is_solution(cell):
                 text = solutions.get(name_of(cell), "")
-                cell["source"] = text if cell["cell_type"] == "code" else harmless(text)
+                if cell["cell_type"] == "code":
+                    cell["source"] = text
+                elif text.strip():  # an answer left empty stays as it was handed out: no response, nothing to read
+                    cell["source"] = harmless(text)
             if cell["cell_type"] == "code":
                 cell |= {"outputs": [], "execution_count": None}
             yield cell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from autograder import wire
@@ -14,6 +14,7 @@ from autograder.question import Question
 from autograder.run import CellRun, Outcome
 from autograder.verdict import Verdict, card
 
+OUR_FAULT = "grader failed"  # how a submission ended that the grader itself failed on
 SAFE_OUTPUTS = ("text/plain", "image/png", "image/jpeg")  # what a reader of feedback may be shown
 
 
@@ -73,21 +74,49 @@ def grade_notebook(notebook: dict[str, Any], questions: dict[str, Question], see
         answers, reason = _answers(question, result, outcome, errors)
         verdict = no_answers(question, reason) if reason else judge(question, answers, seed)
         verdicts[question.name] = verdict
-        cell["outputs"] = [as_output(verdict)]
+    _point_to_the_first(verdicts)
+    _show(notebook, verdicts)
     ordered = tuple(verdicts.get(name) or no_answers(q, "Its check cell is missing.") for name, q in questions.items())
+    detail = outcome.detail + _stopped(running, outcome)
     seconds = sum(result.seconds for result in outcome.cells if result)
-    return Graded(notebook, ordered, outcome.ended, outcome.detail, outcome.sandboxed, seconds)
+    return Graded(notebook, ordered, outcome.ended, detail, outcome.sandboxed, seconds)
 
 
 def ungradable(reason: str, released: dict[str, Any], questions: dict[str, Question]) -> Graded:
     """The record of a submission that cannot be run: the instructor's notebook, no points, the reason."""
     notebook = rebuild([], released)
-    verdicts = tuple(no_answers(question, reason) for question in questions.values())
-    shown = {verdict.question: as_output(verdict) for verdict in verdicts}
+    verdicts = {name: no_answers(question, reason) for name, question in questions.items()}
+    _show(notebook, verdicts)
+    return Graded(notebook, tuple(verdicts.values()), "ungradable", reason)
+
+
+def _show(notebook: dict[str, Any], verdicts: dict[str, Verdict]) -> None:
+    """Make each verdict the only output of its cell."""
     for cell in notebook["cells"]:
-        if name_of(cell) in shown:
-            cell["outputs"] = [shown[name_of(cell)]]
-    return Graded(notebook, verdicts, "ungradable", reason)
+        if name_of(cell) in verdicts:
+            cell["outputs"] = [as_output(verdicts[name_of(cell)])]
+
+
+def _point_to_the_first(verdicts: dict[str, Verdict]) -> None:
+    """Where one slip shows in several questions, say at the later ones that it is the same."""
+    seen: dict[tuple[str, ...], str] = {}
+    for name, verdict in verdicts.items():
+        said = verdict.diagnosis
+        if said and said.bugs in seen:
+            text = f"The same slip as in “{seen[said.bugs]}”; mended there, it may be mended here. {said.text}"
+            verdicts[name] = replace(verdict, diagnosis=replace(said, text=text))
+        elif said and said.bugs:
+            seen[said.bugs] = verdict.title
+
+
+def _stopped(running: list[dict[str, Any]], outcome: Outcome) -> str:
+    """Which cells did not come to their end, in a sentence; a run may finish all the same."""
+    failed = [
+        f"{name_of(cell)} ({result.error.split(':')[0].rstrip('.')})"
+        for cell, result in zip(running, outcome.cells, strict=True)
+        if result and result.error and outcome.ended == "finished"
+    ]
+    return f" Not to their end: {', '.join(failed)}." if failed else ""
 
 
 def _own_seed(seed: int, running: list[dict[str, Any]]) -> int:

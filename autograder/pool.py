@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder import ingest
-from autograder.pipeline import Graded, Runs, grade, ungradable
+from autograder.pipeline import OUR_FAULT, Graded, Runs, grade, ungradable
 from autograder.questions import questions_of
 from autograder.run import Limits, Sandbox, SandboxUnavailable, Unsandboxed
 
@@ -65,7 +65,7 @@ def grade_one(job: Job, raw: bytes) -> Graded:
 def our_fault(job: Job, error: BaseException) -> Graded:
     """The record of a submission that the grader itself failed on: no points, and words for the instructor."""
     reason = f"The grader itself failed ({type(error).__name__}: {str(error)[:300]!r}). Your instructor can see this."
-    return replace(ungradable(reason, job.released, questions_of(job.problem_set)), ended="grader failed")
+    return replace(ungradable(reason, job.released, questions_of(job.problem_set)), ended=OUR_FAULT)
 
 
 def grade_many(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbgrader import utils
 from nbgrader.api import Comment, Grade, Gradebook, MissingEntry, Student, SubmittedAssignment, SubmittedNotebook
-from nbgrader.preprocessors import SaveCells
+from nbgrader.preprocessors import AssignLatePenalties, SaveCells
 
 from autograder.course_files import Course, write_atomically
 from autograder.pipeline import Graded
@@ -108,10 +109,15 @@ class Book:
     def __exit__(self, *exception: object) -> None:
         self.gradebook.close()
 
-    def students(self) -> set[str]:
-        """Whose submission of this problem set is in the gradebook."""
+    def scores(self) -> dict[str, dict[str, float | None]]:
+        """What the machine gave, by student and grade_id."""
         submissions = self.gradebook.find_assignment(self.problem_set).submissions
-        return {submission.student_id for submission in submissions}
+        return {
+            submission.student_id: {
+                grade.name: grade.auto_score for book in submission.notebooks for grade in book.grades
+            }
+            for submission in submissions
+        }
 
     def write(self, student: str, graded: Graded) -> None:
         """Record a graded submission: its notebook, then its scores and comments in one transaction."""
@@ -120,6 +126,7 @@ class Book:
         write_atomically(path, nbformat.writes(notebook).encode())
         try:
             submitted = self._submitted_notebook(student)
+            submitted.assignment.timestamp = self._handed_in_at(student)
             cells = {cell.metadata.nbgrader.grade_id: cell for cell in notebook.cells if "nbgrader" in cell.metadata}
             for grade in submitted.grades:
                 _set_score(grade, cells[grade.cell.name])
@@ -129,6 +136,16 @@ class Book:
         except BaseException:
             self.gradebook.db.rollback()
             raise
+        if submitted.assignment.assignment.duedate and submitted.assignment.timestamp:
+            names = {"notebook": self.problem_set, "assignment": self.problem_set, "student": student}
+            late = AssignLatePenalties(config=self.course.config)
+            late.preprocess(notebook, {"nbgrader": {**names, "db_url": self.course.db_url}})
+            self.gradebook.db.expire_all()
+
+    def _handed_in_at(self, student: str) -> datetime | None:
+        """The time in nbgrader's timestamp.txt beside the submission, if there is one."""
+        path = self.course.submissions(self.problem_set).get(student, Path()) / "timestamp.txt"
+        return utils.parse_utc(path.read_text().strip()) if path.is_file() and not path.is_symlink() else None
 
     def _submitted_notebook(self, student: str) -> SubmittedNotebook:
         """The student's rows, made if need be, without a commit (nbgrader's own methods commit every row)."""

@@ -7,11 +7,13 @@ forbids everything but the page's own style and its pictures.
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import mistune
@@ -20,20 +22,23 @@ from nbgrader.api import Gradebook
 
 from autograder.course_files import Course, CourseError, write_atomically
 from autograder.grade import journal_path
-from autograder.ingest import EXPLORE, is_solution
+from autograder.ingest import EXPLORE, is_grade, is_solution
 from autograder.questions import questions_of
 from autograder.record import Journal
 
+ALL_WELL = "Every cell ran."
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 def latest_records(course: Course, problem_set: str) -> dict[str, dict[str, Any]]:
-    """The newest result of every student who has one, by student.
+    """The newest result of everybody whose submission is there, by student.
 
     Raises:
         CourseError: nothing was graded yet.
     """
+    present = course.submissions(problem_set)
     records = Journal(journal_path(course, problem_set)).records
+    records = {student: record for student, record in records.items() if student in present}
     if not records:
         raise CourseError(f"Nothing of {problem_set} is graded yet. Run: autograder grade {problem_set}")
     return records
@@ -51,19 +56,22 @@ def write_feedback(course: Course, problem_set: str, record: dict[str, Any], gra
     student = record["student"]
     notebook = json.loads(course.out("autograded", student, problem_set).read_text())
     submitted = gradebook.find_submission_notebook(problem_set, problem_set, student)
-    comments = {comment.name: comment.comment for comment in submitted.comments if comment.comment}
+    comments = {comment.name: _cleaned(comment.comment) for comment in submitted.comments if comment.comment}
     rows = [_row(grade, record) for grade in submitted.grades]
+    by_hand = {grade.name: grade.score for grade in submitted.grades if grade.manual_score is not None}
+    late = submitted.assignment.late_submission_penalty or 0
     order = [cell.get("metadata", {}).get("nbgrader", {}).get("grade_id") for cell in notebook["cells"]]
     page = _environment().get_template("feedback.html")
     html = page.render(
         problem_set=problem_set,
         student=student,
-        detail=record["detail"] if record["ended"] != "finished" else "",
+        detail=record["detail"] if record["detail"] != ALL_WELL else "",
         rows=sorted(rows, key=lambda row: order.index(row["name"])),
-        points=sum(row["points"] or 0 for row in rows),
+        points=sum(row["points"] or 0 for row in rows) - late,
+        late=late,
         max_points=sum(row["max_points"] for row in rows),
         waiting=[row["title"] for row in rows if row["points"] is None],
-        cells=[_shown(cell, record, comments) for cell in notebook["cells"]],
+        cells=[_shown(cell, record, comments, by_hand) for cell in notebook["cells"]],
     )
     path = course.out("feedback", student, problem_set, ".html")
     write_atomically(path, html.encode())
@@ -81,17 +89,16 @@ def _row(grade: Any, record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _shown(cell: dict[str, Any], record: dict[str, Any], comments: dict[str, str]) -> dict[str, Any]:
+def _shown(
+    cell: dict[str, Any], record: dict[str, Any], comments: dict[str, str], by_hand: dict[str, float]
+) -> dict[str, Any]:
     """A cell as the page shows it: the learner's in full, of the instructor's prose the headings."""
     name = cell.get("metadata", {}).get("nbgrader", {}).get("grade_id", "")
     source = _text(cell["source"])
     if cell["cell_type"] == "markdown":
-        text = (
-            source if is_solution(cell) else "\n".join(line for line in source.splitlines() if line.startswith("## "))
-        )
-        cleaned = nh3.clean(str(mistune.html(text)), tags=nh3.ALLOWED_TAGS - {"img"})
-        return {"name": name, "markdown": cleaned, "comment": comments.get(name)}
-    if EXPLORE in cell["metadata"].get("tags", []):
+        text = source if is_solution(cell) else "\n".join(re.findall(r"^## \d.*", source, re.MULTILINE))
+        return {"name": name, "markdown": _cleaned(text), "comment": comments.get(name)} if text else {}
+    if EXPLORE in cell["metadata"].get("tags", []) or (name and not is_solution(cell) and not is_grade(cell)):
         return {}
     verdict = record["questions"].get(name)
     return {
@@ -99,8 +106,14 @@ def _shown(cell: dict[str, Any], record: dict[str, Any], comments: dict[str, str
         "code": source,
         "outputs": [] if verdict else [_output(output) for output in cell.get("outputs", [])],
         "verdict": verdict and {**verdict, "right": verdict["points"] == verdict["max_points"]},
+        "by_hand": by_hand.get(name),
         "comment": comments.get(name),
     }
+
+
+def _cleaned(markdown: str) -> str:
+    """Markdown as HTML without pictures, scripts and styles."""
+    return nh3.clean(str(mistune.html(markdown)), tags=nh3.ALLOWED_TAGS - {"img"})
 
 
 def _output(output: dict[str, Any]) -> dict[str, str]:
@@ -136,6 +149,9 @@ def write_class_report(course: Course, problem_set: str) -> Path:
             histogram_alt="; ".join(f"{bar['count']} students with {bar['label']} points" for bar in bars),
             hardest=_hardest(records),
             misconceptions=_misconceptions(problem_set, records),
+            unexplained=_unexplained(records),
+            mean=mean(record["points"] for record in records),
+            median=median(record["points"] for record in records),
             unsandboxed=sum(not record["sandboxed"] for record in records),
         )
     )
@@ -181,10 +197,23 @@ def _misconceptions(problem_set: str, records: list[dict[str, Any]]) -> list[dic
     return sorted(rows, key=lambda row: (-len(row["students"]), row["bug"]))
 
 
+def _unexplained(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is wrong for no known reason, most students first: for a person to look at."""
+    students, titles = defaultdict(set), defaultdict(set)
+    for record in records:
+        for entry in record["questions"].values():
+            if entry["points"] < entry["max_points"] and not entry["bugs"]:
+                students[entry["message"]].add(record["student"])
+                titles[entry["message"]].add(entry["title"])
+    rows = [{"message": m, "titles": sorted(titles[m]), "students": sorted(students[m])} for m in students]
+    return sorted(rows, key=lambda row: (-len(row["students"]), row["message"]))
+
+
 @cache
 def _environment() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True)
+    environment.filters["link"] = lambda name: quote(name, safe="")
     environment.filters["points"] = lambda points: f"{points:g}"
     environment.globals["css"] = (TEMPLATES / "page.css").read_text()
     return environment

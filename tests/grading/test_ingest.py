@@ -287,3 +287,31 @@ class TestReading:
         (tmp_path / "ps1.ipynb").write_bytes(b"x" * 11)
         with pytest.raises(ingest.Ungradable, match="larger"):
             ingest.read(tmp_path, "ps1.ipynb")
+
+
+def test_a_notebook_that_lost_every_name_is_recognised_by_its_text(released):
+    def edit(cells, order):
+        cells["rnn_step_solution"]["source"] = "step = 1"
+        cells["readout_solution"]["source"] = "readout = 1"
+        cells["why_any_length"]["source"] = "Because."
+        order.insert(order.index(cells["rnn_step_solution"]), code("helper = 1"))
+        for i, cell in enumerate(order):
+            cell["metadata"], cell["id"] = {}, f"c{i}"
+
+    found = sources(submitted(released, edit))
+    assert found["why_any_length"] == "Because."
+    assert found["readout_solution"] == "readout = 1"
+    texts = list(found.values())
+    assert texts.index("helper = 1") < texts.index('check("rnn_step", rnn_step)')
+    assert texts.index("step = 1") < texts.index('check("rnn_step", rnn_step)')
+
+
+def test_a_folder_that_we_may_not_read_is_nobodys_zero(tmp_path, monkeypatch):
+    (tmp_path / "ps1.ipynb").touch()
+
+    def refuse(*arguments, **more):
+        raise PermissionError(13, "Permission denied", "ps1.ipynb")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PermissionError):
+        ingest.read(tmp_path, "ps1.ipynb")

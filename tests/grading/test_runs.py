@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import sqlite3
 
 import pytest
+from nbgrader.api import Gradebook
 
 from autograder import cli, grade, pool
 from autograder.course_files import Course
@@ -121,8 +123,12 @@ def test_what_cannot_be_written_down_is_recorded_as_our_fault(course, hand_in, m
         whole(book, student, graded)
 
     monkeypatch.setattr(grade.Book, "write", write)
-    assert points(course) == {"ada": 0}
-    assert json.loads((course / "records.json").read_text())[0]["ended"] == "grader failed"
+    path = course / "records.json"
+    assert cli.main(["grade", SET, "--course", str(course), "--json", str(path)]) == 1
+    (record,) = json.loads(path.read_text())
+    assert (record["points"], record["ended"]) == (0, "grader failed")
+    monkeypatch.undo()
+    assert points(course) == {"ada": 17}  # tried again, though nothing has changed
 
 
 def die_or_grade(job, raw, real=pool.grade_one):
@@ -143,3 +149,95 @@ def test_a_worker_that_dies_costs_only_its_own_submission(course, sample_class, 
         "bad": "grader failed",
         "zoe": "finished",
     }
+
+
+def test_a_late_penalty_is_nbgraders_and_is_shown(course, hand_in):
+    hand_in("ada", "right")
+    (course / f"submitted/ada/{SET}/timestamp.txt").write_text("2026-11-02 00:00:00 UTC")
+    config = course / "nbgrader_config.py"
+    config.write_text(config.read_text() + "\nc.AssignLatePenalties.plugin_class = LateEverything\n")
+    config.write_text(LATE + config.read_text())
+    points(course)
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        gradebook.update_or_create_assignment(SET, duedate="2026-11-01 00:00:00 UTC")
+    points(course, "--force")
+    assert shown(course, "ada") == "15 of 20"
+
+
+LATE = """from nbgrader.plugins import BasePlugin
+
+
+class LateEverything(BasePlugin):
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        return 2
+
+
+"""
+
+
+def test_a_score_given_by_hand_is_shown_as_such(course, hand_in):
+    hand_in("ada", "wrong")
+    points(course)
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        grade = gradebook.find_grade("rnn_forward", SET, SET, "ada")
+        grade.manual_score = 6
+        comment = gradebook.find_comment("why_any_length", SET, SET, "ada")
+        comment.manual_comment = "**Good.**<script>1</script>"
+        gradebook.db.commit()
+    assert shown(course, "ada") == "11 of 20"
+    page = (course / f"feedback/ada/{SET}/{SET}.html").read_text()
+    assert "(a person gave 6)" in page
+    assert "<strong>Good.</strong>" in page
+    assert "<script" not in page
+
+
+def test_a_gradebook_that_was_changed_behind_us_is_put_right(course, hand_in):
+    """A stock run that could not read the submission, say, leaves another score."""
+    hand_in("ada", "right")
+    points(course)
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as gradebook:
+        gradebook.find_grade("rnn_step", SET, SET, "ada").auto_score = 0
+        gradebook.db.commit()
+    points(course)
+    assert shown(course, "ada") == "17 of 20"
+
+
+def test_a_second_notebook_is_mentioned(course, hand_in):
+    hand_in("ada", "right")
+    folder = course / f"submitted/ada/{SET}"
+    shutil.copy(folder / f"{SET}.ipynb", folder / "final.ipynb")
+    points(course)
+    assert "final.ipynb" in json.loads((course / "records.json").read_text())[0]["detail"]
+
+
+def test_an_empty_answer_waits_for_nobody(course, sample_class):
+    notebook = sample_class._answered(*sample_class.RIGHT["ada_plain"])
+    sample_class._cell(notebook, "why_any_length")["source"] = ""
+    sample_class._hand_in(course, "ada", notebook)
+    points(course)
+    shown(course, "ada")
+    assert "to be read by a person" not in (course / f"feedback/ada/{SET}/{SET}.html").read_text()
+
+
+def test_a_course_whose_nbgrader_is_unprotected_is_told(course, hand_in, capsys):
+    hand_in("ada", "right")
+    (course / "nbgrader_config.py").write_text("c = get_config()\n")
+    points(course)
+    assert "would run code unprotected" in capsys.readouterr().out
+    assert cli.main(["doctor", "--course", str(course)]) == 1
+
+
+@pytest.mark.parametrize("bad", [["--workers", "-3"], ["--cell-seconds", "nan"], ["--seed", "0"]])
+def test_numbers_that_make_no_sense_are_refused(course, bad, capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["grade", SET, "--course", str(course), *bad])
+    assert "not a number above 0" in capsys.readouterr().err
+
+
+def test_a_locked_gradebook_is_said_in_a_sentence(course, hand_in, capsys):
+    hand_in("ada", "right")
+    points(course)
+    with sqlite3.connect(course / "gradebook.db", isolation_level=None) as other:
+        other.execute("begin exclusive")
+        assert cli.main(["grade", SET, "--course", str(course), "--force"]) == 2
+    assert "Does another program hold it?" in capsys.readouterr().err
