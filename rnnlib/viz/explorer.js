@@ -11,12 +11,12 @@ function element(tag, attributes = {}, ...children) {
   return node;
 }
 
-// ---- controls: each is {node, get, set}; changed(name) is called on every move
+// ---- controls: each is {node, get, set}, a slider also {end}; changed(name) is called on every move
 
 function control(face, id, changed) {
   const label = element("label", { for: id }, face.label);
   const row = (...nodes) => element("div", { class: "control" }, label, ...nodes);
-  const tell = () => changed();
+  const tell = () => changed(face.name);
   if (face.kind === "Choice") {
     const input = element("select", { id }, ...face.options.map((option, i) => element("option", { value: i }, option)));
     input.addEventListener("input", tell);
@@ -35,13 +35,19 @@ function control(face, id, changed) {
   const input = element("input", { id, type: "range", min: face.minimum, max: face.maximum, step: face.step });
   const output = element("output", { for: id });
   const read = () => {
-    output.textContent = `${number(Number(input.value), face.decimals)} ${face.unit}`.trim();
+    const unit = face.counts ? `of ${input.max}` : face.unit;
+    output.textContent = `${number(Number(input.value), face.decimals)} ${unit}`.trim();
     input.setAttribute("aria-valuetext", output.textContent);
   };
   input.addEventListener("input", () => { read(); tell(); });
-  const node = row(input, output);
-  if (face.steps_per_second) node.append(playButton(face, input));
-  return { node, get: () => Number(input.value), set: (value) => { input.value = value; read(); } };
+  const slide = element("div", { class: "slide" }, input, output);
+  if (face.steps_per_second) slide.append(playButton(face, input));
+  const end = (most) => {
+    input.max = Math.max(face.minimum, Math.min(face.maximum, most));
+    input.value = input.max;
+    read();
+  };
+  return { node: row(slide), get: () => Number(input.value), set: (value) => { input.value = value; read(); }, end };
 }
 
 function playButton(face, input) {
@@ -54,13 +60,13 @@ function playButton(face, input) {
     button.textContent = "▶";
   };
   const step = () => {
-    if (!button.isConnected || Number(input.value) >= face.maximum) return stop();
+    if (!button.isConnected || Number(input.value) >= Number(input.max)) return stop();
     input.stepUp();
     input.dispatchEvent(new Event("input"));
   };
   button.addEventListener("click", () => {
     if (timer) return stop();
-    if (Number(input.value) >= face.maximum) input.value = face.minimum;
+    if (Number(input.value) >= Number(input.max)) input.value = face.minimum;
     button.setAttribute("aria-pressed", "true");
     button.textContent = "❚❚";
     timer = setInterval(step, 1000 / face.steps_per_second);
@@ -89,7 +95,12 @@ function render({ model, el }) {
 
   let asked = 0, question = null, newer = false, width = 0, frame = 0, patience = 0, calm = 0;
 
-  function changed() { // ask at once, or, while an answer is on its way, as soon as it is here
+  function follow(name) { // a slider that counts a text ends where the text ends, and goes there
+    for (const c of face.controls) if (c.counts === name) controls[c.name].end([...controls[name].get()].length);
+  }
+
+  function changed(name) { // ask at once, or, while an answer is on its way, as soon as it is here
+    if (name) follow(name);
     if (question) { newer = true; return; }
     newer = false;
     question = `${me}:${++asked}`;
@@ -110,7 +121,10 @@ function render({ model, el }) {
       question = null;
       if (newer) changed();
     } else {
-      for (const [name, value] of Object.entries(picture.values)) controls[name].set(value);
+      const put = () => Object.entries(picture.values).forEach(([name, value]) => controls[name].set(value));
+      put();
+      Object.keys(controls).forEach(follow);
+      put();
     }
     frame ||= requestAnimationFrame(draw);
   }

@@ -51,7 +51,8 @@ class Control:
 class Slider(Control):
     """A number from `minimum` to `maximum` in steps of `step`, shown with its `unit`; an int if all of them are ints.
 
-    With `steps_per_second` a play button moves it along: time, step by step.
+    With `steps_per_second` a play button moves it along: time, step by step. With `counts`, the name of a Text, it ends
+    where that text ends, and goes there whenever the text changes.
     """
 
     minimum: float
@@ -60,6 +61,7 @@ class Slider(Control):
     value: float
     unit: str = ""
     steps_per_second: float = 0.0
+    counts: str = ""
 
     def __post_init__(self) -> None:
         if not (self.minimum < self.maximum and self.step > 0):
@@ -78,6 +80,10 @@ class Slider(Control):
         """Digits after the point that tell its steps apart."""
         exact = (d for d in range(12) if all(math.isclose(n, round(n, d)) for n in (self.minimum, self.step)))
         return next(exact, 12)
+
+    def end(self, text: str) -> float:
+        """How far it goes over a text that it counts."""
+        return max(self.minimum, min(self.maximum, len(text)))
 
     def face(self) -> dict[str, Any]:
         return super().face() | {"decimals": self.decimals}
@@ -200,7 +206,7 @@ class Explorer(anywidget.AnyWidget):
         """Draw, and hand the picture, or the error beside the last good picture, to the browser in one message."""
         self.error = None
         try:
-            self.values = {**self.values, **changed()}
+            self.values = self._with(changed())
             scene = self._drawer(**self.values)
             if not isinstance(scene, Scene):
                 raise TypeError(f"draw returned {type(scene).__name__}: return viz.Scene([...], alt=...)")
@@ -220,8 +226,19 @@ class Explorer(anywidget.AnyWidget):
             "error": f"{type(self.error).__name__}: {self.error}" if self.error else "",
         }
 
+    def _with(self, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """All values after some have changed; a slider that counts a text stays within it."""
+        values = {**self.values, **changed}
+        for name, control in self.controls.items():
+            if isinstance(control, Slider) and control.counts:
+                end = control.end(values[control.counts])
+                to_the_end = control.counts in changed and name not in changed
+                values[name] = end if to_the_end else min(values[name], end)
+        return values
+
     def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The widget, and beside it the picture and its text for pages that have no kernel."""
         data, metadata = super()._repr_mimebundle_(**kwargs)
         picture, size = mimebundle(self.scene)
+        size["image/png"] |= {name: self._face[name] for name in ("title", "description")}
         return {**data, **picture}, {**metadata, **size}

@@ -76,7 +76,7 @@ def draw(text: str, letters: int, memory: float) -> Scene:
     names, ends = ["␣" if letter == " " else letter for letter in text], (-0.5, T - 0.5)
     state = Panel(
         [Heatmap(np.where(unread, np.nan, states).T, label="state h", limits=(-1, 1))],
-        title="What it keeps: its state after each letter",
+        title=f"What it keeps: its state after each letter ({seen} of {T} read)",
         y_label="hidden unit",
         height=185,
         x_names=names,
@@ -105,7 +105,8 @@ def draw(text: str, letters: int, memory: float) -> Scene:
     )
     alt = (
         f"With memory {memory:.2f}, after reading {_quoted(text[:seen])} ({seen} of {T} letters), "
-        f"{_percent(remains[seen - 1])} of what the first letter did to the state remains."
+        f"{_percent(remains[seen - 1])} of what the first letter did to the state remains"
+        f"{': above 100%, the difference has grown' if remains[seen - 1] > 1 else ''}."
     )
     return Scene([state, trace, curve], alt)
 
@@ -123,7 +124,7 @@ def explorer() -> Explorer:
     return Explorer(
         draw,
         Slider("memory", "memory", 0.0, _MOST, 0.05, value=0.9),
-        Slider("letters", "letters read", 1, _LONGEST, 1, value=_LONGEST, steps_per_second=6),
+        Slider("letters", "letters read", 1, _LONGEST, 1, value=_LONGEST, steps_per_second=6, counts="text"),
         Text("text", "your text", TEXT, max_length=_LONGEST),
         title="How long does it remember the first letter?",
         description=f"A network of {UNITS} units reads letter by letter. Drag the memory, press ▶, type your words.",

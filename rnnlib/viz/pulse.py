@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from rnnlib.viz import Explorer, Heatmap, Label, Panel, Scene, Slider
+from rnnlib.viz import Explorer, Heatmap, Panel, Scene, Slider
 
 T, H, PULSE = 40, 12, 5
 
@@ -37,15 +37,18 @@ def response(rnn_forward: Callable[..., tuple[np.ndarray, np.ndarray]], memory: 
         hs = np.asarray(rnn_forward(x, np.zeros((1, H)), W_ih, W_hh, np.zeros(H), np.zeros(H))[0], dtype=float)
         hs = hs.reshape(T, H)
     except Exception as error:  # whatever a learner's code raises: the notebook goes on, the check below it explains
-        return _not_yet(f"rnn_forward cannot be drawn yet: {type(error).__name__}")
+        return _not_yet(error)
     left = np.abs(hs[-1]).max()
     heatmap = Heatmap(hs.T, label="state h", limits=(-1, 1))
     panel = Panel([heatmap], "The state after each step", x_label="step t", y_label="hidden unit", height=260)
     return Scene(
-        [panel], alt=f"A pulse at step {PULSE}, memory {memory:g}: at step {T - 1}, |h| is at most {left:.2g}."
+        [panel], alt=f"A pulse at step {PULSE}, size of W_hh {memory:g}: at step {T - 1}, |h| is at most {left:.2g}."
     )
 
 
-def _not_yet(text: str) -> Scene:
-    panel = Panel([Label(0, 0, text)], axes=False, x_limits=(-1, 1), y_limits=(-1, 1), height=90)
-    return Scene([panel], alt=text)
+def _not_yet(error: Exception) -> Scene:
+    """An empty picture, and below it what to do."""
+    empty = Heatmap(np.full((H, T), np.nan), label="state h", limits=(-1, 1))
+    panel = Panel([empty], "Nothing to draw yet", x_label="step t", y_label="hidden unit", height=260)
+    why = "" if isinstance(error, NotImplementedError) else f" It stopped with {type(error).__name__}."
+    return Scene([panel], alt=f"Write rnn_forward above, then run this cell again.{why}")

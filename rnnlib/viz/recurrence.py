@@ -56,6 +56,7 @@ def loop_and_unrolled() -> Scene:
         Line([0.35, 0.75, 0.75, 0.25], [0.1, 0.1, -0.6, -0.6], color="vermillion"),
         Arrow(0.25, -0.6, 0.25, -0.25, color="vermillion", width=2),
         Label(0.85, -0.25, "W_hh", align="left"),
+        Label(-0.1, -0.6, "W_ih", align="right"),
     ]
     before = Box(2.4, 0, "h₀", width=0.7)
     marks.append(before)
@@ -66,16 +67,16 @@ def loop_and_unrolled() -> Scene:
     panel = Panel(marks, axes=False, x_limits=(-0.7, 8.5), y_limits=(-1.6, 2), height=250)
     return Scene(
         [panel],
-        alt="Left: the input x enters the state h through W_ih, h enters itself through W_hh, and y leaves it. Right: "
-        "the same written out, h₀ to h₄ in a row; every step has its own input and state, all share W_ih and W_hh.",
+        alt="Left: x enters the state h through W_ih, h enters itself through W_hh, and y leaves it through W. Right: "
+        "the same written out, h₀ to h₄ in a row; every step has its own x, h and y, all share W_ih, W_hh and W.",
     )
 
 
 def _cell(at: float, x: str, h: str, y: str) -> tuple[Box, Box, Box, Arrow, Arrow]:
     """The boxes of one step, state first, and the arrows through it from the input to the output."""
     state, entry, output = (Box(at, level, name, width=0.7) for level, name in ((0, h), (-1.2, x), (1.2, y)))
-    label = Arrow.between(entry, state, "" if h == "h" else "W_ih")
-    return state, entry, output, label, Arrow.between(state, output)
+    inwards = Arrow.between(entry, state, "" if h == "h" else "W_ih")  # the loop runs where its label would stand
+    return state, entry, output, inwards, Arrow.between(state, output, "W")
 
 
 def unrolled(x: np.ndarray, hs: np.ndarray, W_ih: np.ndarray, W_hh: np.ndarray) -> Scene:
@@ -202,14 +203,15 @@ def size_over_time(sizes: Mapping[str, np.ndarray], title: str = "") -> Scene:
     """How large a state is at every step, a line for each name, on a logarithmic axis."""
     spoken = ", ".join(f"{name} ends at {values[-1]:.3g}" for name, values in sizes.items())
     return Scene(
-        [_size_panel(sizes, title)], alt=f"Size of the state over {len(next(iter(sizes.values())))} steps: {spoken}."
+        [_size_panel(sizes, title, least=1e-6)],
+        alt=f"Size of the state over {len(next(iter(sizes.values())))} steps: {spoken}.",
     )
 
 
-def _size_panel(sizes: Mapping[str, np.ndarray], title: str, height: int = 260) -> Panel:
+def _size_panel(sizes: Mapping[str, np.ndarray], title: str, height: int = 260, least: float = 1e-2) -> Panel:
     lines = [Line(np.arange(1, len(v) + 1), np.where(v > 0, v, np.nan), name) for name, v in sizes.items()]
     return Panel(
-        lines, title, x_label="time (steps)", y_label="size of the state", y_scale="log", y_limits=(1e-2, 1e6),
+        lines, title, x_label="time (steps)", y_label="size of the state", y_scale="log", y_limits=(least, 1e6),
         height=height,
     )  # fmt: skip
 
@@ -249,7 +251,7 @@ def memory_explorer() -> Explorer:
     return Explorer(
         memory,
         Slider("radius", "spectral radius of W_hh", 0.0, 2.0, 0.05, value=COMPARED),
-        Slider("t", "time t", 1, STEPS, 1, value=20, unit="steps", steps_per_second=3),
+        Slider("t", "time t (steps)", 1, STEPS, 1, value=20, steps_per_second=3),
         title="What does the state remember?",
         description="Move the radius and watch the dots: how many steps back do they still hit the bars? "
         "Then play the time.",
@@ -264,7 +266,7 @@ def memory(radius: float, t: int) -> Scene:
     curve = {f"radius {radius:g}: sum {capacity:.1f} of at most {UNITS}": remembered}
     return Scene(
         [
-            _strip(x, hs, t),
+            _strip(x, hs, t, linked=radius > 0),
             _states(hs, t),
             _recall_panel(curve, "Recall, measured on 50 other sequences", [compared], 240),
             _mirror(x, guesses[t - 1], t),
@@ -286,16 +288,22 @@ def _network(radius: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
     return x[:STEPS, 0, 0], shown, linear_forward(shown, W, b)[0], recall(hs[:, 1:], x[:, 1:], LAGS)
 
 
-def _strip(x: np.ndarray, hs: np.ndarray, t: int) -> Panel:
-    """The last steps, unrolled: a column of units for each state, the input below it."""
-    first = max(0, t - SHOWN)
+def _strip(x: np.ndarray, hs: np.ndarray, t: int, linked: bool) -> Panel:
+    """The last states, unrolled: a column of units for each, the input below it; arrows between them if linked."""
+    states = np.concatenate([np.zeros((1, UNITS)), hs])
+    first = max(0, t - SHOWN + 1)  # h₀ stands there as long as there is room
     marks: list[Mark] = []
-    for slot, step in enumerate(range(first, t)):
+    for slot, step in enumerate(range(first, t + 1)):
         column = Box(slot, UNITS / 2 - 0.5, "", width=0.55, height=UNITS)
-        entry = Box(slot, -4.2, f"{round(x[step], 1) + 0:.1f}", x[step], width=0.84, height=2.4)
-        marks += [Box(slot, UNITS - 1 - i, "", h, width=0.55, height=1.0, color="grey") for i, h in enumerate(hs[step])]
-        marks += [entry, Arrow.between(entry, column), Label(slot, UNITS + 0.7, f"h{_low(step + 1)}")]
-        marks += [Arrow(slot - 0.72, column.y, slot - 0.28, column.y, color="vermillion", width=2)]
+        shades = enumerate(states[step])
+        marks += [Box(slot, UNITS - 1 - i, "", h, width=0.55, height=1.0, color="grey") for i, h in shades]
+        marks.append(Label(slot, UNITS + 0.7, f"h{_low(step)}"))
+        if step > 0:
+            read = x[step - 1]
+            entry = Box(slot, -4.2, f"{round(read, 1) + 0:.1f}", read, width=0.84, height=2.4)
+            marks += [entry, Arrow.between(entry, column)]
+        if step > 0 and linked:
+            marks.append(Arrow(slot - 0.72, column.y, slot - 0.28, column.y, color="vermillion", width=2))
     marks += [Label(SHOWN - 0.45, -4.2, "x", align="left"), Label(SHOWN - 0.45, 7.5, "h", align="left")]
     limits = (-0.8, SHOWN - 0.1), (-5.8, UNITS + 1.6)
     return Panel(marks, "Unrolled: the last steps", axes=False, x_limits=limits[0], y_limits=limits[1], height=240)

@@ -80,17 +80,18 @@ function wrap(pen, text, width) {
 
 const colourBar = (panel) => panel.marks.find((mark) => mark.kind === "Heatmap" && mark.label);
 
-function legendRows(pen, panel, width) {
+function legendOf(pen, panel, width) {
   const named = panel.marks.filter((mark) => mark.label && mark.kind !== "Heatmap" && mark.kind !== "Arrow");
-  const rows = [];
-  let room = 0;
+  const entries = [];
+  let room = 0, line = 0, next = 0; // `line`: where the present row starts, `next`: where the row after it does
   for (const mark of named) {
-    const size = pen.measureText(mark.label).width + 36;
-    if (size > room) { rows.push([]); room = width; }
-    rows.at(-1).push({ mark, at: width - room });
+    const lines = wrap(pen, mark.label, width - 22), size = Math.min(width, pen.measureText(mark.label).width + 36);
+    if (size > room) { line = next; room = width; }
+    entries.push({ mark, lines, line, at: width - room });
+    next = Math.max(next, line + lines.length);
     room -= size;
   }
-  return rows;
+  return { entries, length: next };
 }
 
 function layOut(pen, scene, width, fonts) {
@@ -100,7 +101,7 @@ function layOut(pen, scene, width, fonts) {
     pen.font = fonts.title;
     const title = panel.title ? wrap(pen, panel.title, cell - 60) : [];
     pen.font = fonts.text;
-    const legend = legendRows(pen, panel, cell - 60);
+    const legend = legendOf(pen, panel, cell - 60);
     const top = LINE * (title.length + legend.length) + (title.length || legend.length ? 8 : 6);
     const bottom = panel.axes ? LINE + 6 + (panel.x.label ? LINE : 0) : 6;
     const yTicks = panel.axes ? ticks(panel.y, (panel.height - top - bottom) / 34) : [];
@@ -268,12 +269,12 @@ function drawPanel(pen, place, fonts, colours, numbers) {
   pen.font = fonts.title;
   place.title.forEach((line, i) => write(line, place.titleX, place.y + LINE * i + 2, "left", "top"));
   pen.font = fonts.text;
-  place.legend.forEach((row, i) => row.forEach(({ mark, at: offset }) => {
-    const x = place.titleX + offset, y = place.y + LINE * (place.title.length + i + 0.5) + 2;
+  for (const { mark, lines, line, at: offset } of place.legend.entries) {
+    const x = place.titleX + offset, y = place.y + LINE * (place.title.length + line + 0.5) + 2;
     drawSwatch(pen, mark, colours.of(mark.color), x, y);
     pen.fillStyle = ink;
-    write(mark.label, x + 22, y, "left", "middle");
-  }));
+    lines.forEach((text, i) => write(text, x + 22, y + LINE * i, "left", "middle"));
+  }
   if (panel.axes) drawAxes(pen, place, at, colours, write);
   pen.save();
   pen.beginPath();
@@ -309,11 +310,15 @@ function drawAxes(pen, { panel, plot, yTicks, left }, at, { ink, faint }, write)
     pen.stroke();
   };
   pen.fillStyle = ink;
-  let free = -Infinity; // where the last x tick's text ended
-  for (const [value, text] of ticks(panel.x, (plot.x1 - plot.x0) / 64)) {
-    const x = at.x(value), half = pen.measureText(text).width / 2;
-    if (x - half < free) continue;
-    free = x + half + 5;
+  let xTicks = ticks(panel.x, (plot.x1 - plot.x0) / 64), free = -Infinity; // free: where the last text ended
+  const half = ([, text]) => pen.measureText(text).width / 2;
+  const touch = (tick, i) => i && at.x(tick[0]) - half(tick) < at.x(xTicks[i - 1][0]) + half(xTicks[i - 1]) + 1;
+  const named = panel.x.names.length > 0;
+  if (named && xTicks.some(touch)) xTicks = [xTicks[0], xTicks.at(-1)]; // every third letter is no text
+  for (const tick of xTicks) {
+    const [value, text] = tick, x = at.x(value);
+    if (x - half(tick) < free) continue;
+    free = x + half(tick) + (named ? 1 : 5);
     if (grid) stroke(faint, [x, plot.y0], [x, plot.y1]);
     stroke(ink, [x, plot.y1], [x, plot.y1 + 4]);
     write(text, x, plot.y1 + 7, "center", "top");

@@ -166,8 +166,11 @@ def _dress(axes: Axes, panel: Panel, width: float, height: float) -> None:
         if spec["names"]:
             size = max(map(len, spec["names"])) * 7 + 6 if name == "x" else LINE
             stride = max(1, -(-len(spec["names"]) * size // int(width - 80 if name == "x" else height - 50)))
-            axis.set_major_locator(FixedLocator(list(range(0, len(spec["names"]), stride))))
-            axis.set_ticklabels(spec["names"][::stride])
+            shown = range(0, len(spec["names"]), stride)
+            if name == "x" and stride > 1:  # every third letter of a text would read as another text
+                shown = range(0, len(spec["names"]), max(1, len(spec["names"]) - 1))
+            axis.set_major_locator(FixedLocator(list(shown)))
+            axis.set_ticklabels([spec["names"][i] for i in shown])
         elif spec["scale"] == "linear":
             axis.set_major_locator(MaxNLocator(max(1, int(room)), steps=[1, 2, 5, 10], integer=spec["whole"]))
             if not 1e-4 <= max(map(abs, spec["limits"])) < 1e6:

@@ -120,6 +120,22 @@ def test_typed_text_keeps_to_its_length():
         text.read("goodbye")
 
 
+def test_a_slider_that_counts_a_text_stays_within_it():
+    def letters(text, n):
+        return viz.Scene([viz.Panel([viz.Dots([0], [n])])], alt=f"{n} of {len(text)}")
+
+    slider = viz.Slider("n", "letters read", 1, 10, 1, 5, counts="text")
+    explorer = viz.Explorer(letters, slider, viz.Text("text", "text", "hello", max_length=20))
+    assert explorer.set(text="hi").alt == "2 of 2"
+    assert explorer.set(n=7).alt == "2 of 2"
+    assert explorer.set(text="hello", n=3).alt == "3 of 5"
+    assert explorer.set(text="").alt == "1 of 0"
+    assert explorer.set(text="hello again you").alt == "10 of 15"
+    move(explorer, text="hello", n=4)
+    assert explorer.scene.alt == "4 of 5"
+    assert explorer._picture["values"] == {"text": "hello", "n": 4}
+
+
 def test_a_page_without_a_kernel_gets_the_picture_and_its_text(explorer):
     data, metadata = explorer._repr_mimebundle_()
     assert set(data) == {"application/vnd.jupyter.widget-view+json", "image/png", "text/plain"}

@@ -116,6 +116,26 @@ def test_the_caption_says_the_number_that_the_picture_shows():
     assert "less than 0.1%" in first_look.draw(first_look.TEXT, 32, 0.5).alt
 
 
+def test_a_difference_that_has_grown_is_called_so():
+    remains = first_look.remaining(first_look.TEXT, 1.5)
+    for count, share in enumerate(remains, start=1):
+        assert ("has grown" in first_look.draw(first_look.TEXT, count, 1.5).alt) == (share > 1)
+    assert remains.max() > 1
+
+
+def test_typing_a_text_reads_all_of_it_and_the_slider_ends_there():
+    explorer = first_look.explorer()
+    assert "(3 of 3 letters)" in explorer.set(text="Ada").alt
+    assert explorer.values["letters"] == 3
+    assert "(2 of 3 letters)" in explorer.set(letters=2).alt
+    assert "(9 of 9 letters)" in explorer.set(text="Alexander").alt
+
+
+@pytest.mark.parametrize(("name", "memory"), [("Ada", 0.35), ("Alexander", 0.9)])
+def test_the_names_of_the_lesson_keep_about_a_tenth(name, memory):
+    assert first_look.remaining(name, memory)[-1] == pytest.approx(0.1, abs=0.015)
+
+
 @pytest.mark.parametrize("text", ["", "x", "$a$ \\frac", "hello"])
 def test_the_picture_is_drawn_without_a_kernel_too(text):
     explorer = first_look.explorer()

@@ -13,7 +13,7 @@ from rnnlib.layers import linear_forward
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Box, recurrence
+from rnnlib.viz import Arrow, Box, Label, recurrence
 from rnnlib.viz.static import png
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "03_rnn_forward.ipynb"
@@ -182,7 +182,19 @@ def test_the_memory_explorer_shows_only_what_was_read():
     assert np.isfinite(states).all(axis=0).sum() == 5
     assert sorted(dots.x) == [1, 2, 3, 4, 5]
     boxes = [mark for mark in scene.panels[0].marks if isinstance(mark, Box)]
-    assert len(boxes) == 5 * (recurrence.UNITS + 1)
+    assert len(boxes) == 5 * (recurrence.UNITS + 1) + recurrence.UNITS, "five states and inputs, and h₀"
+
+
+@pytest.mark.parametrize(("radius", "t", "count"), [(0.0, 20, 0), (0.05, 20, 7), (0.9, 1, 1), (0.9, 6, 6), (0.9, 7, 7)])
+def test_every_state_has_an_arrow_from_the_one_before_unless_nothing_flows(radius, t, count):
+    marks = recurrence.memory(radius, t).panels[0].marks
+    assert sum(isinstance(mark, Arrow) and mark.color == "vermillion" for mark in marks) == count
+    assert any(isinstance(mark, Label) and mark.text == "h₀" for mark in marks) == (t < recurrence.SHOWN)
+
+
+def test_the_largest_sum_stands_where_the_lesson_says(cells):
+    sums = {radius: recurrence._network(radius)[3].sum() for radius in (0.85, 0.9, 0.95, 1.0, 1.05)}
+    assert f"here at {max(sums, key=sums.get)}" in cells["memory_explorer_read"]
 
 
 def test_the_unrolled_picture_has_a_box_for_every_state_and_its_value_as_colour():

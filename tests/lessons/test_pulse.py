@@ -38,6 +38,17 @@ def unwritten(*inputs):
     raise NotImplementedError
 
 
-@pytest.mark.parametrize("function", [unwritten, lambda *inputs: None, lambda *inputs: (np.zeros(3), 0)])
-def test_an_unfinished_function_is_said_so_and_stops_nothing(function):
-    assert "cannot be drawn yet" in pulse.explorer(function).scene.alt
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [(unwritten, ""), (lambda *inputs: None, "TypeError"), (lambda *inputs: (np.zeros(3), 0), "ValueError")],
+)
+def test_an_unfinished_function_is_said_so_once_and_stops_nothing(function, name):
+    scene = pulse.explorer(function).scene
+    assert scene.alt.startswith("Write rnn_forward above, then run this cell again.")
+    assert scene.alt.endswith(f"with {name}." if name else "again.")
+    assert [type(mark) for mark in scene.panels[0].marks] == [Heatmap]
+
+
+def test_the_caption_calls_the_slider_by_its_name():
+    explorer = pulse.explorer(forward)
+    assert f"{explorer.controls['memory'].label} 0.9" in explorer.scene.alt.replace("Size", "size")
