@@ -126,10 +126,11 @@ function render({ model, el }) {
       Object.keys(controls).forEach(follow);
       put();
     }
-    frame ||= requestAnimationFrame(draw);
+    draw(); // at once, so that the next frame paints it; answers come one at a time
   }
 
   function draw() {
+    cancelAnimationFrame(frame);
     frame = 0;
     const picture = model.get("_picture");
     alarm.textContent = picture.error;
