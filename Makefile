@@ -59,6 +59,7 @@ benchmarks: $(READY)
 	$(BIN)/python benchmarks/parity.py
 	$(BIN)/python benchmarks/core.py
 	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/grading.py
 
 clean:
 	rm -rf .venv build dist *.egg-info
