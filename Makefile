@@ -26,7 +26,7 @@ $(READY): pyproject.toml .ci/constraints.txt
 	@touch $@
 
 lab: $(READY)
-	$(BIN)/jupyter lab $(ROOT_FLAG) --ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
+	$(BIN)/jupyter lab $(ROOT_FLAG) --ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.news_url=None --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 test: $(READY)
 	$(BIN)/ruff check .

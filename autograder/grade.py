@@ -75,11 +75,7 @@ def _grade(
     for student, graded in pool.grade_many(job, to_do(), options.workers or pool.cores()):
         graded = _written(book, student, graded, job)
         record = as_record(student, problem_set, graded, max_points)
-        others = (
-            ingest.not_read(folders[student], course.released_path(problem_set).name)
-            if graded.ended != "ungradable"
-            else []
-        )
+        others = ingest.not_read(folders[student], course.released_path(problem_set).name)
         if others:
             record["detail"] += f" Also handed in, and not read: {', '.join(others)}."
         journal.append(keys[student], record)

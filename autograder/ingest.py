@@ -13,9 +13,10 @@ import os
 import re
 import stat
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from difflib import SequenceMatcher, ndiff
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,10 @@ def read(folder: Path, name: str) -> bytes:
 
 def not_read(folder: Path, name: str) -> list[str]:
     """The other notebooks that lie beside the one that `read` takes."""
-    notebooks = sorted(entry for entry in os.listdir(folder) if entry.endswith(".ipynb"))
+    try:
+        notebooks = sorted(entry for entry in os.listdir(folder) if entry.endswith(".ipynb"))
+    except NotADirectoryError:
+        return []
     return [other for other in notebooks if other != name] if name in notebooks else []
 
 
@@ -215,8 +219,10 @@ def _longest_ascent(places: list[int]) -> set[int]:
 
 def _added(text: str, original: str) -> str:
     """The lines that a learner added to an instructor's cell."""
-    lines = ndiff(original.splitlines(), text.splitlines()) if text != original and len(text) < 10_000 else ()
-    return "\n".join(line[2:] for line in lines if line.startswith("+ "))
+    known = Counter(original.splitlines())
+    lines = text.splitlines()
+    known.subtract(lines)
+    return "\n".join(line for line in lines if known[line] < 0)
 
 
 def _answer_beside(instructors: list[dict[str, Any]], anchor: int, text: str, solutions: dict[str, str]) -> None:
