@@ -94,7 +94,7 @@ class Course:
         if not submitted.is_dir():
             return {}
         entries = [entry for entry in os.scandir(submitted) if not entry.name.startswith(".") and entry.is_dir()]
-        folders = {_printable(entry.name): Path(entry.path) / problem_set for entry in entries}
+        folders = {printable(entry.name): Path(entry.path) / problem_set for entry in entries}
         return {student: folder for student, folder in sorted(folders.items()) if _is_there(folder)}
 
     def out(self, kind: str, student: str, problem_set: str, suffix: str = ".ipynb") -> Path:
@@ -179,7 +179,8 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
+    """A file's name with escapes for what cannot be printed or encoded."""
     whole = name.encode("utf-8", "backslashreplace").decode()
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autograder import ingest, pool
-from autograder.course_files import Course, CourseError
+from autograder.course_files import Course, CourseError, printable
 from autograder.pipeline import OUR_FAULT, Graded
 from autograder.record import Book, Journal, as_record
 from autograder.run import Limits, probe
@@ -77,7 +77,7 @@ def _grade(
         record = as_record(student, problem_set, graded, max_points)
         others = ingest.not_read(folders[student], course.released_path(problem_set).name)
         if others:
-            record["detail"] += f" Also handed in, and not read: {', '.join(others)}."
+            record["detail"] += f" Also handed in, and not read: {', '.join(map(printable, others))}."
         journal.append(keys[student], record)
         yield record
     yield from known

@@ -230,8 +230,11 @@ def _answer_beside(instructors: list[dict[str, Any]], anchor: int, text: str, so
     for i in (anchor, anchor + 1):
         if 0 <= i < len(instructors) and is_solution(instructors[i]) and instructors[i]["cell_type"] == "markdown":
             name = name_of(instructors[i])
-            untouched = solutions.get(name, instructors[i]["source"]) == instructors[i]["source"]
-            solutions[name] = text if untouched else f"{solutions[name]}\n\n{text}"
+            answer = solutions.get(name, instructors[i]["source"])
+            if answer == instructors[i]["source"]:
+                solutions[name] = text
+            elif len(answer) <= MAX_ANSWER:
+                solutions[name] = f"{answer}\n\n{text}"
             return
 
 

@@ -95,6 +95,7 @@ class Book:
 
     def __init__(self, course: Course, problem_set: str) -> None:
         self.course, self.problem_set = course, problem_set
+        self._folders = course.submissions(problem_set)
         find_alembic()
         self.gradebook = Gradebook(course.db_url, course.course_id)
         self.gradebook.update_or_create_assignment(problem_set)
@@ -143,9 +144,16 @@ class Book:
             self.gradebook.db.expire_all()
 
     def _handed_in_at(self, student: str) -> datetime | None:
-        """The time in nbgrader's timestamp.txt beside the submission, if there is one."""
-        path = self.course.submissions(self.problem_set).get(student, Path()) / "timestamp.txt"
-        return utils.parse_utc(path.read_text().strip()) if path.is_file() and not path.is_symlink() else None
+        """The time in nbgrader's timestamp.txt beside the submission, if there is one that says a time."""
+        path = self._folders.get(student, Path("nowhere")) / "timestamp.txt"
+        if not path.is_file() or path.is_symlink():
+            return None
+        with path.open(errors="replace") as file:
+            text = file.read(100).strip()
+        try:
+            return utils.parse_utc(text)
+        except (ValueError, OverflowError):
+            return None
 
     def _submitted_notebook(self, student: str) -> SubmittedNotebook:
         """The student's rows, made if need be, without a commit (nbgrader's own methods commit every row)."""

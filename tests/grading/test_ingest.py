@@ -315,3 +315,13 @@ def test_a_folder_that_we_may_not_read_is_nobodys_zero(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(PermissionError):
         ingest.read(tmp_path, "ps1.ipynb")
+
+
+def test_a_thousand_new_notes_are_read_in_no_time(released):
+    """Their text is cut where an answer is; joining them all would take minutes."""
+
+    def edit(cells, order):
+        at = order.index(cells["why_any_length"]) + 1
+        order[at:at] = [note("x" * 9_000) for _ in range(1_900)]
+
+    assert len(sources(submitted(released, edit))["why_any_length"]) < 2 * ingest.MAX_ANSWER

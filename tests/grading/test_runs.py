@@ -241,3 +241,18 @@ def test_a_locked_gradebook_is_said_in_a_sentence(course, hand_in, capsys):
         other.execute("begin exclusive")
         assert cli.main(["grade", SET, "--course", str(course), "--force"]) == 2
     assert "Does another program hold it?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "\x00" * 50, "2026-13-45 99:99:99 UTC", "9" * 10_000])
+def test_a_timestamp_that_is_none_stops_nothing(course, hand_in, text):
+    hand_in("ada", "right")
+    (course / f"submitted/ada/{SET}/timestamp.txt").write_text(text)
+    assert points(course) == {"ada": 17}
+
+
+def test_a_file_name_that_is_not_utf8_beside_the_notebook_stops_nothing(course, hand_in):
+    hand_in("ada", "right")
+    open(os.fsencode(course / f"submitted/ada/{SET}") + b"/\xeb.ipynb", "w").close()
+    assert points(course) == {"ada": 17}
+    run(course, "feedback")
+    run(course, "report")
