@@ -25,14 +25,20 @@ from numpy.typing import ArrayLike
 
 from rnnlib.cells.sequences import Packing, admit, admit_gradients, by_step, check_lengths, first_rows, plan
 
+GATES = 1
+
+
+class UpdateCache(NamedTuple):
+    h_next: np.ndarray
+    nonlinearity: str
+
 
 class StepCache(NamedTuple):
     x: np.ndarray
     h: np.ndarray
-    h_next: np.ndarray
+    update: UpdateCache
     W_ih: np.ndarray
     W_hh: np.ndarray
-    nonlinearity: str
 
 
 class StepGradients(NamedTuple):
@@ -85,6 +91,22 @@ def slope(h: np.ndarray, nonlinearity: str, out: np.ndarray | None = None) -> np
     return np.subtract(1, np.multiply(h, h, out=out), out=out)
 
 
+def update_forward(
+    a: np.ndarray, q: np.ndarray, h: np.ndarray, nonlinearity: str = "tanh"
+) -> tuple[np.ndarray, UpdateCache]:
+    """Equation (2), from what the input says, a (N, H), and what the state says, q (N, H); h is not used."""
+    # (2) h_t = φ(a_t)
+    h_next = activation(nonlinearity)(a + q)
+    return h_next, UpdateCache(h_next, nonlinearity)
+
+
+def update_backward(dh_next: np.ndarray, cache: UpdateCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Equation (2'): da and dq (N, H), which are the same, and dh, which is zero."""
+    # (2') da_t = dh_t ⊙ φ'(a_t)
+    da = dh_next * slope(cache.h_next, cache.nonlinearity)
+    return da, da, np.zeros_like(da)
+
+
 def step_forward(
     x: np.ndarray,
     h: np.ndarray,
@@ -96,17 +118,14 @@ def step_forward(
 ) -> tuple[np.ndarray, StepCache]:
     """One step, equations (1) and (2): x (N, D) and h (N, H) give h_next (N, H) and what the backward step needs."""
     # (1) a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh
-    a = x @ W_ih.T + b_ih + h @ W_hh.T + b_hh
-    # (2) h_t = φ(a_t)
-    h_next = activation(nonlinearity)(a)
-    return h_next, StepCache(x, h, h_next, W_ih, W_hh, nonlinearity)
+    h_next, update = update_forward(x @ W_ih.T + b_ih, h @ W_hh.T + b_hh, h, nonlinearity)
+    return h_next, StepCache(x, h, update, W_ih, W_hh)
 
 
 def step_backward(dh_next: np.ndarray, cache: StepCache) -> StepGradients:
     """One step back, equations (2') and (1'): dh_next (N, H) gives a gradient for everything that went in."""
-    x, h, h_next, W_ih, W_hh, nonlinearity = cache
-    # (2') da_t = dh_t ⊙ φ'(a_t)
-    da = dh_next * slope(h_next, nonlinearity)
+    x, h, update, W_ih, W_hh = cache
+    da, _, _ = update_backward(dh_next, update)
     # (1') dx_t = W_ihᵀ da_t, dh_{t-1} = W_hhᵀ da_t, dW_ih = Σ da_t x_tᵀ, dW_hh = Σ da_t h_{t-1}ᵀ, db = Σ da_t
     return StepGradients(da @ W_ih, da @ W_hh, da.T @ x, da.T @ h, da.sum(axis=0), da.sum(axis=0))
 

@@ -98,14 +98,44 @@ def plan(T: int, N: int, lengths: np.ndarray | None, reverse: bool) -> Packing:
 
 def by_step(rows: np.ndarray, sizes: list[int]) -> np.ndarray | list[np.ndarray]:
     """One view for each step of a contiguous block of rows."""
-    if sizes[0] == sizes[-1]:  # walking a 3-D view costs a third of slicing
+    if alike(sizes):  # walking a 3-D view costs a third of slicing
         return rows.reshape(len(sizes), sizes[0], rows.shape[1])
     return [rows[end - n : end] for n, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
+def alike(sizes: list[int]) -> bool:
+    """Whether the same sequences run at every step of a block; then its rows can be walked as one array of steps."""
+    return sizes[0] == sizes[-1]
+
+
+def gates_apart(buffer: np.ndarray, gates: int, rows: slice, sizes: list[int]) -> np.ndarray:
+    """A block's share of a flat buffer, as (gates, rows, H); as (gates, steps, N, H) where its steps are alike.
+
+    In memory the gates of one step then lie side by side, which the loop over steps feels; what is done for all steps
+    at once does not. The buffer is (gates * rows, H).
+    """
+    part, H = buffer[gates * rows.start : gates * rows.stop], buffer.shape[1]
+    if alike(sizes):
+        return part.reshape(len(sizes), gates, sizes[0], H).swapaxes(0, 1)
+    return part.reshape(gates, -1, H)
+
+
+def gates_abreast(rows: np.ndarray, gates: int, sizes: list[int]) -> np.ndarray:
+    """The same view of a block (rows, gates * H), as a GEMM leaves it or takes it."""
+    steps = (len(sizes), sizes[0]) if alike(sizes) else (len(rows),)
+    return np.moveaxis(rows.reshape(*steps, gates, -1), -2, 0)
+
+
+def gates_by_step(block: np.ndarray, sizes: list[int]) -> np.ndarray | list[np.ndarray]:
+    """One view for each step of some gates (gates, ..., H) of a block, or of one (..., H)."""
+    if alike(sizes):
+        return block if block.ndim == 3 else block.swapaxes(0, 1)
+    return [block[..., end - n : end, :] for n, end in zip(sizes, accumulate(sizes), strict=True)]
+
+
 def first_rows(a: np.ndarray, sizes: list[int]) -> list[np.ndarray]:
     """For each step, a view of the first rows of `a`: those of the sequences that run at it."""
-    if sizes[0] == sizes[-1]:
+    if alike(sizes):
         return [a[: sizes[0]]] * len(sizes)
     return [a[:n] for n in sizes]
 
