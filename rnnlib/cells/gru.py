@@ -42,6 +42,7 @@ from rnnlib.cells.sequences import (
     gates_abreast,
     gates_apart,
     gates_by_step,
+    gates_product,
     plan,
 )
 from rnnlib.cells.sigmoid import sigmoid
@@ -175,21 +176,20 @@ def forward(
     gates = np.empty((4 * len(x_rows), H), dtype)
     half = np.array(0.5, dtype)  # a Python float costs a quarter of a microsecond at every use
     scale = np.repeat(np.array([0.5, 0.5, 1], dtype), H)
-    W_x, W_h = np.ascontiguousarray((W_ih * scale[:, None]).T), W_hh * scale[:, None]
-    W_h = np.ascontiguousarray(W_h.reshape(GATES, H, H).swapaxes(1, 2))  # so that each gate comes out contiguous
+    W_x = np.ascontiguousarray((W_ih * scale[:, None]).T)
+    product, W_h, out, q = gates_product(W_hh * scale[:, None], GATES, N)
     b = b_ih * scale
     b[: 2 * H] += half * b_hh[: 2 * H]
     b_n = np.tile(b_hh[2 * H :], (N, 1))
     a = np.empty((packing.rows_per_block, GATES * H), dtype)
-    q = np.empty((GATES, N, H), dtype)
     for rows, sizes in packing.blocks():
         # (1) a_t = W_ih x_t + b_ih, for a block of steps; b_hh of r and z comes along
         a_block = np.dot(x_rows[rows], W_x, out=a[: sum(sizes)])
         a_block += b
         by_gate, block = gates_abreast(a_block, GATES, sizes), gates_apart(gates, 4, rows, sizes)
-        for h, q_t, q_rz, q_hn, a_rz, a_n, rz, r, z, n, q_n, b_t, h_t in zip(
+        for h, out_t, q_rz, q_hn, a_rz, a_n, rz, r, z, n, q_n, b_t, h_t in zip(
             packing.steps_before(hs, rows, sizes),
-            *([part[..., :size, :] for size in sizes] for part in (q, q[:2], q[2])),
+            *(first_rows(part, sizes) for part in (out, q[:2], q[2])),
             gates_by_step(by_gate[:2], sizes),
             gates_by_step(by_gate[2], sizes),
             gates_by_step(block[:2], sizes),
@@ -199,7 +199,7 @@ def forward(
             strict=True,
         ):
             # (1) q_t = W_hh h_{t-1} + b_hh
-            np.matmul(h, W_h, q_t)
+            product(h, W_h, out_t)
             np.add(q_hn, b_t, q_n)
             # (2) r_t = σ(a^r + q^r), z_t = σ(a^z + q^z)
             np.add(q_rz, a_rz, rz)
@@ -242,7 +242,7 @@ def backward(dhs: np.ndarray | None, dh_last: np.ndarray | None, cache: Cache) -
     dh_rows = packing.pack(dhs)
     dh = dh_last[packing.order].copy()  # the gradient that travels back: dh_t, then dh_{t-1}, at last dh0
     dx_rows = np.empty(x_rows.shape, dtype)
-    W_x = np.roll(W_ih, H, axis=0)  # n, r, z
+    W_x = np.concatenate([W_ih[2 * H :], W_ih[: 2 * H]])  # n, r, z
     dW_x, dW_hh, db = (np.zeros(shape, dtype) for shape in (W_ih.shape, W_hh.shape, 4 * H))
     d = np.empty((packing.rows_per_block, 4 * H), dtype)
     slopes = np.empty((4 * packing.rows_per_block, H), dtype)
@@ -287,5 +287,5 @@ def backward(dhs: np.ndarray | None, dh_last: np.ndarray | None, cache: Cache) -
         dW_hh += dq_block.T @ before
         db += d_block.sum(axis=0)
 
-    dW_ih, db_ih = np.roll(dW_x, -H, axis=0), np.roll(db[: 3 * H], -H)
+    dW_ih, db_ih = (np.concatenate([d[H : 3 * H], d[:H]]) for d in (dW_x, db))
     return Gradients(packing.unpack(dx_rows), packing.restore(dh), dW_ih, dW_hh, db_ih, db[H:].copy())

@@ -39,6 +39,7 @@ from rnnlib.cells.sequences import (
     gates_abreast,
     gates_apart,
     gates_by_step,
+    gates_product,
     plan,
 )
 from rnnlib.cells.sigmoid import sigmoid
@@ -146,12 +147,14 @@ def step_backward(dh_next: np.ndarray, dc_next: np.ndarray, cache: StepCache) ->
 
 def gates_inside(w: np.ndarray) -> np.ndarray:
     """Rows of a weight or bias from torch's order i, f, g, o to o, i, f, g; a copy."""
-    return np.roll(w, len(w) // GATES, axis=0)
+    cut = 3 * len(w) // GATES
+    return np.concatenate([w[cut:], w[:cut]])
 
 
 def gates_outside(w: np.ndarray) -> np.ndarray:
     """Rows back to torch's order; a copy."""
-    return np.roll(w, -(len(w) // GATES), axis=0)
+    cut = len(w) // GATES
+    return np.concatenate([w[cut:], w[:cut]])
 
 
 def forward(
@@ -199,19 +202,19 @@ def forward(
     for w in (W_x, W_h, b):
         w[: 3 * H] *= half
     W_x = np.ascontiguousarray(W_x.T)
-    W_h = np.ascontiguousarray(W_h.reshape(GATES, H, H).swapaxes(1, 2))  # so that each gate comes out contiguous
+    product, W_h, out, q = gates_product(W_h, GATES, N)
     a = np.empty((packing.rows_per_block, GATES * H), dtype)
-    q = np.empty((GATES, N, H), dtype)
     ig = np.empty((N, H), dtype)
     for rows, sizes in packing.blocks():
         # (1) a_t = W_ih x_t + b_ih + b_hh + ..., for a block of steps
         a_block = np.dot(x_rows[rows], W_x, out=a[: sum(sizes)])
         a_block += b
         block = gates_apart(gates, GATES, rows, sizes)
-        for h, c, q_t, a_t, all_t, sigma_t, o, i, f, g, ig_t, c_t, h_t in zip(
+        for h, c, out_t, q_t, a_t, all_t, sigma_t, o, i, f, g, ig_t, c_t, h_t in zip(
             packing.steps_before(hs, rows, sizes),
             packing.steps_before(cs, rows, sizes),
-            [q[:, :n] for n in sizes],
+            first_rows(out, sizes),
+            first_rows(q, sizes),
             gates_by_step(gates_abreast(a_block, GATES, sizes), sizes),
             gates_by_step(block, sizes),
             gates_by_step(block[:3], sizes),
@@ -222,7 +225,7 @@ def forward(
             strict=True,
         ):
             # (1) ... + W_hh h_{t-1}
-            np.matmul(h, W_h, q_t)
+            product(h, W_h, out_t)
             np.add(q_t, a_t, all_t)
             # (2) i_t = σ(a^i), f_t = σ(a^f), g_t = tanh(a^g), o_t = σ(a^o)
             np.tanh(all_t, all_t)
