@@ -70,6 +70,7 @@ class TestWheel:
             for path in (root / folder).iterdir():
                 if path.suffix in (".js", ".css", ".html"):
                     assert str(path.relative_to(root)) in names
+        assert "rnnlib/data/extracts/japanese_vowels.npz" in names
         assert "rnnlib/py.typed" in names
         assert "autograder/py.typed" in names
 
