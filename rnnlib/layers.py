@@ -227,9 +227,9 @@ def dropout_forward(
     if rng is None or p == 0:
         return x, DropoutCache(x.shape, None, 1.0)
     kept = rng.random([1 if axis in shared else n for axis, n in enumerate(x.shape)]) >= p
-    scale = 1 / (1 - p)
+    scale = 1 / (1 - float(p))
     # y = x / (1 - p) where kept, else 0
-    return np.where(kept, x * scale, x.dtype.type(0)), DropoutCache(x.shape, kept, scale)
+    return np.where(kept, x * scale, 0), DropoutCache(x.shape, kept, scale)
 
 
 def dropout_backward(dy: np.ndarray, cache: DropoutCache) -> np.ndarray:
@@ -241,4 +241,4 @@ def dropout_backward(dy: np.ndarray, cache: DropoutCache) -> np.ndarray:
     shape, kept, scale = cache
     check_shapes({"dy": dy}, {"dy": (shape, "the shape of what `dropout_forward` returned")})
     # dx = dy / (1 - p) where kept, else 0
-    return dy if kept is None else np.where(kept, dy * scale, dy.dtype.type(0))
+    return dy if kept is None else np.where(kept, dy * scale, 0)
