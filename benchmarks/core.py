@@ -61,7 +61,7 @@ def contenders(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="time for each row")
-    parser.add_argument("--json", type=Path, help="append the figures here, a line for each setting")
+    parser.add_argument("--json", type=Path, help="add the figures to this file, a line for each setting")
     parser.add_argument("--here", action="store_true", help="run once, in this environment")
     options = parser.parse_args()
     if not options.here:

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from rnnlib.recurrent import RNN
+from rnnlib.recurrent.stack import Stack, State
 from rnnlib.torchref.convert import to_torch
-from rnnlib.torchref.run import rnn_fused, rnn_loop
+from rnnlib.torchref.run import as_tuple, fused, loop
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class ParityReport:
 
 
 def parity(
-    layer: RNN,
+    layer: Stack,
     x: np.ndarray,
-    h0: np.ndarray | None = None,
+    state: State | None = None,
     lengths: ArrayLike | None = None,
     *,
     device: torch.device | str = "cpu",
@@ -51,45 +51,57 @@ def parity(
     """Run the three forward and backward on the same weights, data and random upstream gradients, and compare.
 
     Args:
-        layer: from `rnnlib.recurrent`.
+        layer: an RNN, GRU or LSTM of `rnnlib.recurrent`, in evaluation.
         x: (T, N, D); NaN in the padding is allowed, and is the harder test.
-        h0: (K * directions, N, H); None: zero.
+        state: (K * directions, N, H), for an LSTM the pair of h and c; None: zero.
         lengths: (N,); None: every sequence has T steps.
         device, dtype: of the torch side; dtype None: the layer's. TF32 is off, since it rounds to three digits.
-        seed: of the upstream gradients of output and h_n.
+        seed: of the upstream gradients of the output and the last state.
+
+    Raises:
+        ValueError: torch has no equivalent of the layer; see `to_torch`.
     """
-    output, h_n, cache = layer.forward(x, h0, lengths)
+    output, final, cache = layer.forward(x, state, lengths)
+    last = [final] if isinstance(final, np.ndarray) else list(final)
     rng = np.random.default_rng(seed)
-    doutput, dh_n = (rng.standard_normal(a.shape).astype(layer.dtype) for a in (output, h_n))
-    dx, dh0, gradients = layer.backward(doutput, dh_n, cache)
-    ours = {"output": output, "h_n": h_n, "dx": dx, "dh0": dh0, **gradients}
+    doutput, *dlast = (rng.standard_normal(a.shape).astype(layer.dtype) for a in (output, *last))
+    dx, dstate, gradients = layer.backward(doutput, layer.joined(dlast), cache)
+    dfirst = [dstate] if isinstance(dstate, np.ndarray) else list(dstate)
+    ours = {"output": output, **dict(zip(("h_n", "c_n"), last, strict=False)), "dx": dx}
+    ours |= {**dict(zip(("dh0", "dc0"), dfirst, strict=False)), **gradients}
 
     module = to_torch(layer, device, dtype)
-    start = np.zeros_like(h_n) if h0 is None else h0
-
+    module.eval()  # where nothing is dropped between layers
+    first = layer.states(["h0", "c0"][: len(last)], state, x.shape[1])
     counts = None if lengths is None else np.asarray(lengths).tolist()
 
     def differences(run: Callable) -> dict[str, float]:
-        tensors = [torch.from_numpy(a.copy()).to(module.weight_ih_l0) for a in (x, start, doutput, dh_n)]
+        tensors = [torch.from_numpy(a.copy()).to(module.weight_ih_l0) for a in (x, *first, doutput, *dlast)]
         theirs = run_torch(run, module, tensors, counts)
         return {name: relative_difference(ours[name], theirs[name]) for name in ours}
 
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         fusable = counts is None or min(counts) > 0
-        return ParityReport(differences(rnn_loop), differences(rnn_fused) if fusable else {})
+        return ParityReport(differences(loop), differences(fused) if fusable else {})
 
 
 def run_torch(
-    run: Callable, module: torch.nn.RNN, tensors: list[torch.Tensor], lengths: list[int] | None
+    run: Callable, module: torch.nn.RNNBase, tensors: list[torch.Tensor], lengths: list[int] | None
 ) -> dict[str, np.ndarray]:
-    """Output, state and every gradient of one torch form, as NumPy arrays; tensors are x, h0, doutput and dh_n."""
-    x, h0, doutput, dh_n = tensors
-    x.requires_grad_()
-    h0.requires_grad_()
-    output, h_n = run(module, x, h0, lengths)
+    """Output, states and every gradient of one torch form, as NumPy arrays.
+
+    The tensors are x, the initial states, and the upstream gradients of the output and of the last states.
+    """
+    half = len(tensors) // 2
+    inputs, upstream = tensors[:half], tensors[half:]
+    for tensor in inputs:
+        tensor.requires_grad_()
+    x, *states = inputs
+    output, last = run(module, x, tuple(states) if len(states) == 2 else states[0], lengths)
     names, parameters = zip(*module.named_parameters(), strict=True)
-    gradients = torch.autograd.grad((output, h_n), (x, h0, *parameters), (doutput, dh_n))
-    results = dict(zip(("output", "h_n", "dx", "dh0", *names), (output, h_n, *gradients), strict=True))
+    gradients = torch.autograd.grad((output, *as_tuple(last)), (*inputs, *parameters), upstream)
+    labels = ["output", *["h_n", "c_n"][: len(states)], "dx", *["dh0", "dc0"][: len(states)], *names]
+    results = dict(zip(labels, (output, *as_tuple(last), *gradients), strict=True))
     return {name: tensor.detach().cpu().numpy() for name, tensor in results.items()}
 
 

@@ -4,7 +4,10 @@ import subprocess
 import sys
 
 HEAVY = "torch", "matplotlib", "IPython", "ipywidgets"
-CORE = "rnnlib, rnnlib.cells.rnn, rnnlib.recurrent, rnnlib.layers, rnnlib.losses, rnnlib.gradcheck"
+CORE = "rnnlib, " + ", ".join(
+    f"rnnlib.{room}"
+    for room in ("recurrent", "layers", "attention", "losses", "init", "optim", "gradcheck", "data.datasets", "probes")
+)
 
 
 def python(code):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnlib.recurrent import RNN
+from rnnlib.recurrent import GRU, LSTM, RNN
 
 torch = pytest.importorskip("torch")
 torchref = pytest.importorskip("rnnlib.torchref")
@@ -16,28 +16,24 @@ STEADY = settings(deadline=None, max_examples=60, derandomize=True)
 @st.composite
 def problems(draw, shortest=0):
     T, N, D, H, K = (draw(st.integers(1, most)) for most in (12, 5, 4, 6, 3))
-    layer = RNN(
-        D,
-        H,
-        K,
-        bidirectional=draw(st.booleans()),
-        nonlinearity=draw(st.sampled_from(["tanh", "relu"])),
-        rng=draw(st.integers(0, 999)),
-    )
+    kind, options = draw(st.sampled_from([(RNN, {}), (RNN, {"nonlinearity": "relu"}), (GRU, {}), (LSTM, {})]))
+    layer = kind(D, H, K, bidirectional=draw(st.booleans()), rng=draw(st.integers(0, 999)), **options)
     rng = np.random.default_rng(draw(st.integers(0, 999)))
     x = rng.standard_normal((T, N, D))
-    h0 = rng.standard_normal((K * layer.directions, N, H)) if draw(st.booleans()) else None
+    states = tuple(rng.standard_normal((K * layer.directions, N, H)) for _ in layer.state_names)
+    state = draw(st.sampled_from([None, states if kind is LSTM else states[0]]))
     lengths = draw(st.none() | st.lists(st.integers(shortest, T), min_size=N, max_size=N))
     if lengths is not None:
         x[np.arange(T)[:, None] >= lengths] = np.nan
-    return layer, x, h0, lengths
+    return layer, x, state, lengths
 
 
 @STEADY
 @given(problems())
 def test_outputs_states_and_every_gradient_agree_with_the_torch_loop(problem):
     report = torchref.parity(*problem)
-    assert report.loop.keys() == {"output", "h_n", "dx", "dh0", *problem[0].parameters}
+    states = {f"{name}_n" for name in problem[0].state_names} | {f"d{name}0" for name in problem[0].state_names}
+    assert report.loop.keys() == {"output", "dx", *states, *problem[0].parameters}
     assert max(report.loop.values()) <= 1e-10, str(report)
 
 
@@ -82,13 +78,16 @@ def test_a_nan_in_a_result_is_not_parity():
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
+@pytest.mark.parametrize(
+    ("kind", "options"), [(RNN, {}), (RNN, {"nonlinearity": "relu"}), (GRU, {}), (LSTM, {"dropout": 0.25})]
+)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_weights_survive_the_round_trip(bidirectional, nonlinearity, dtype):
-    layer = RNN(3, 4, 2, bidirectional=bidirectional, nonlinearity=nonlinearity, dtype=dtype, rng=0)
+def test_weights_survive_the_round_trip(bidirectional, kind, options, dtype):
+    layer = kind(3, 4, 2, bidirectional=bidirectional, dtype=dtype, rng=0, **options)
     module = torchref.to_torch(layer)
     assert list(layer.parameters) == [name for name, _ in module.named_parameters()]
     back = torchref.from_torch(module)
+    assert type(back) is kind
     assert back.__dict__.keys() == layer.__dict__.keys()
     for name, value in layer.parameters.items():
         assert back.parameters[name].dtype == value.dtype
@@ -108,24 +107,33 @@ def test_converted_weights_are_copies():
     assert module.weight_hh_l0.detach().all()
 
 
-@pytest.mark.parametrize("option", [{"bias": False}, {"dropout": 0.5, "num_layers": 2}, {"batch_first": True}])
+@pytest.mark.parametrize("option", [{"bias": False}, {"proj_size": 2}, {"batch_first": True}])
 def test_a_module_with_options_the_layer_lacks_is_refused(option):
     name = next(iter(option))
     with pytest.raises(ValueError, match=f"the module has {name}="):
-        torchref.from_torch(torch.nn.RNN(3, 4, **option))
+        torchref.from_torch(torch.nn.LSTM(3, 4, **option))
+
+
+@pytest.mark.parametrize(
+    "option", [{"layer_norm": True}, {"zoneout": 0.1}, {"variational_dropout": 0.1}, {"reset": "before"}]
+)
+def test_a_layer_with_options_torch_lacks_is_refused(option):
+    name = next(iter(option))
+    with pytest.raises(ValueError, match=rf"the layer has {name}=.*torch.nn.GRU has no equivalent"):
+        torchref.to_torch(GRU(3, 4, **option))
 
 
 def test_a_length_of_zero_goes_to_the_loop():
     layer, x = RNN(2, 3, rng=0), np.ones((4, 2, 2))
     assert torchref.parity(layer, x, None, [4, 0]).fused == {}
-    with pytest.raises(ValueError, match="use rnn_loop"):
-        torchref.rnn_fused(torchref.to_torch(layer), torch.ones(4, 2, 2, dtype=torch.float64), None, [4, 0])
+    with pytest.raises(ValueError, match=r"use torchref\.loop"):
+        torchref.fused(torchref.to_torch(layer), torch.ones(4, 2, 2, dtype=torch.float64), None, [4, 0])
 
 
 def test_nan_in_the_padding_reaches_no_torch_gradient():
     module = torchref.to_torch(RNN(2, 3, bidirectional=True, rng=0))
     x = torch.full((4, 2, 2), torch.nan, dtype=torch.float64)
     x[:3, 0] = 1
-    output, h_n = torchref.rnn_loop(module, x, None, [3, 0])
+    output, h_n = torchref.loop(module, x, None, [3, 0])
     (output.sum() + h_n.sum()).backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters())
