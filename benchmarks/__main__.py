@@ -1,4 +1,4 @@
-"""Every figure this project states, by one command: `python benchmarks`. Tables on the screen, JSON in build/benchmarks.
+"""Every figure this project states, by one command: `python benchmarks`. Tables on screen, JSON in build/benchmarks.
 
 Each benchmark is a script of its own and runs alone: `python benchmarks/core.py`. A name or two run only those.
 """
