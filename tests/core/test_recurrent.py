@@ -233,6 +233,31 @@ def test_zoneout_holds_entries_in_training_and_mixes_in_evaluation():
     np.testing.assert_allclose(mixed, 0.3 * -1 + 0.7 * np.tanh(0.5))
 
 
+def follower(num_layers=1, **options):
+    """A layer whose every new state is tanh of 1 + the sum of what its layer reads: what is held shows at once."""
+    layer = RNN(1, 64, num_layers, zoneout=0.5, **options)
+    for name, value in layer.parameters.items():
+        layer.parameters[name] = np.full_like(value, 1.0 if name.startswith(("weight_ih", "bias_ih")) else 0.0)
+    return layer
+
+
+def test_every_layer_and_direction_draws_for_itself():
+    layer = follower(2, bidirectional=True)
+    h0 = np.full((4, 1, 64), -0.5)
+    _, h_n, _ = layer.forward(np.zeros((1, 1, 1)), h0, rng=np.random.default_rng(0))
+    held = {tuple(sweep) for sweep in (h_n[:, 0] == -0.5)}
+    assert len(held) == 4
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_every_step_draws_for_itself_in_one_window_or_in_many(checkpoint):
+    layer = follower(checkpoint=checkpoint)
+    x = np.arange(9.0).reshape(9, 1, 1)
+    output, _, _ = layer.forward(x, rng=np.random.default_rng(0))
+    steps = np.diff(output[:, 0], axis=0, prepend=0) == 0
+    assert len({tuple(step) for step in steps}) == 9
+
+
 def test_an_lstm_s_two_states_may_be_held_at_different_rates():
     layer, x = LSTM(2, 300, zoneout=(0.0, 0.6), rng=0), np.zeros((1, 2, 2))
     state = np.zeros((1, 2, 300)), np.full((1, 2, 300), 9.0)
