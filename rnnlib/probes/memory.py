@@ -1,22 +1,8 @@
-"""What one looks at: numbers about states and weights, of this library's layers or of a learner's own loop.
-
-Everything takes plain arrays and returns plain arrays. Pictures of these numbers live in `rnnlib.viz`; what training
-makes small lives in `losses.py`.
-"""
+"""What a state still knows of the past: the best linear readout of earlier inputs, and how well it does."""
 
 import numpy as np
 
 from rnnlib.layers import linear_forward
-
-
-def spectral_radius(W: np.ndarray) -> float:
-    """The largest |eigenvalue| of a square matrix: in the long run, how much one multiplication by it stretches."""
-    return float(np.abs(np.linalg.eigvals(W)).max())
-
-
-def saturation(hs: np.ndarray, threshold: float = 0.9) -> float:
-    """The share of tanh states, of any shape, that lie beyond ±threshold, where the curve is nearly flat."""
-    return float((np.abs(hs) > threshold).mean())
 
 
 def past_readout(hs: np.ndarray, x: np.ndarray, max_lag: int, precision: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
