@@ -226,3 +226,12 @@ class TestConstraints:
             if requirement.name != project["name"]:
                 assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
         assert pinned["torch"] == "2.13.0"
+
+
+def test_the_readme_s_program_runs(root, capsys):
+    readme = (root / "README.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    shorter = program.replace("[:200_000]", "[:3_000]").replace("[200_000:220_000]", "[200_000:201_000]")
+    assert shorter != program
+    exec(shorter, {})
+    assert "validation" in capsys.readouterr().err
