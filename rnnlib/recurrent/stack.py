@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from rnnlib import init as initialisers
+from rnnlib.cells.sequences import common_dtype
 from rnnlib.layers import dropout_backward, dropout_forward
 from rnnlib.recurrent import checkpoint as checkpointing
 from rnnlib.recurrent import scan
@@ -155,6 +156,7 @@ class Stack:
             TypeError: x or a state has another dtype than the parameters.
             ValueError: a shape or a length is wrong.
         """
+        common_dtype({"x": x})
         if x.ndim != 3 or x.shape[2] != self.input_size:
             raise ValueError(f"x has shape {x.shape}: expected (T, N, D) with D = input_size = {self.input_size}")
         initial = self.states([f"{name}0" for name in self.state_names], state, x.shape[1])

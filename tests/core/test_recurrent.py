@@ -370,6 +370,10 @@ def test_a_wrong_argument_is_explained():
     layer, x = RNN(3, 4, 2), normal(5, 2, 3)
     with pytest.raises(ValueError, match=r"x has shape \(5, 3\).*input_size = 3"):
         layer.forward(x[:, 0])
+    with pytest.raises(TypeError, match="x is a list: expected a NumPy array"):
+        layer.forward(x.tolist())
+    with pytest.raises(TypeError, match="x has dtype int64.*token ids"):
+        layer.forward(x.astype(int))
     with pytest.raises(ValueError, match=r"x has shape \(5, 2, 1\).*input_size = 3"):
         layer.forward(x[:, :, :1])
     with pytest.raises(ValueError, match=r"h0 has shape \(1, 2, 4\): expected \(2, 2, 4\)"):
