@@ -372,7 +372,7 @@ def test_a_wrong_argument_is_explained():
         layer.forward(x[:, 0])
     with pytest.raises(TypeError, match="x is a list: expected a NumPy array"):
         layer.forward(x.tolist())
-    with pytest.raises(TypeError, match="x has dtype int64.*token ids"):
+    with pytest.raises(TypeError, match=r"x has dtype int64.*token ids"):
         layer.forward(x.astype(int))
     with pytest.raises(ValueError, match=r"x has shape \(5, 2, 1\).*input_size = 3"):
         layer.forward(x[:, :, :1])
