@@ -117,6 +117,5 @@ def sample(
     scores = logits / temperature
     if top_k is not None:
         rejected = np.argpartition(scores, V - top_k, axis=-1)[..., : V - top_k]
-        scores = scores.copy()
         np.put_along_axis(scores, rejected, -np.inf, axis=-1)
     return (scores + rng.gumbel(size=scores.shape)).argmax(axis=-1)

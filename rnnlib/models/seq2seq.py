@@ -192,7 +192,7 @@ class EncoderDecoder(Model):
         Raises:
             TypeError, ValueError: as `Reader.forward`.
         """
-        target = tokens(target, target_lengths)
+        target = tokens(source, target, target_lengths)
         _, read = self.read(source, source_lengths)
         logits, weights, _, _ = self.write(self.shifted(target), target_lengths, read.state, read.memory)
         if target_lengths is not None:
@@ -226,7 +226,7 @@ class EncoderDecoder(Model):
         Raises:
             TypeError, ValueError: as `Reader.forward` and `cross_entropy`.
         """
-        target = tokens(target, target_lengths)
+        target = tokens(source, target, target_lengths)
         _, read = self.read(source, source_lengths, rng)
         inputs = self.shifted(target) if rng is None or not self.sampling else self.mixed(target, read, rng)
         logits, _, _, caches = self.write(inputs, target_lengths, read.state, read.memory, rng)
@@ -275,15 +275,18 @@ class EncoderDecoder(Model):
         return Decoded(np.stack(ids), ends, np.stack(maps) if maps else None)
 
 
-def tokens(target: ArrayLike, lengths: ArrayLike | None) -> np.ndarray:
+def tokens(source: ArrayLike, target: ArrayLike, lengths: ArrayLike | None) -> np.ndarray:
     """A target (T, N) with zeros for padding.
 
     Raises:
-        ValueError: it has another shape.
+        ValueError: it has another shape, or another N than its source.
     """
     ids = np.asarray(target)
-    if ids.ndim != 2:
-        raise ValueError(f"target has shape {ids.shape}: expected (T, N) ids, each sequence ended by EOS")
+    if ids.ndim != 2 or ids.shape[1:] != np.shape(source)[1:]:
+        raise ValueError(
+            f"target has shape {ids.shape} and source {np.shape(source)}: expected (T, N) and (Ts, N) ids, one target, "
+            "ended by EOS, for each source"
+        )
     return ids if lengths is None else np.where(valid_positions(ids.shape, lengths), ids, 0)
 
 

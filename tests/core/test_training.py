@@ -1,5 +1,6 @@
 """The training loop: the same numbers from a seed, whole or resumed; accumulation, clipping, stopping, reports."""
 
+import contextlib
 import io
 import json
 import math
@@ -345,12 +346,11 @@ def test_a_run_stopped_at_any_step_goes_on_to_the_same_numbers_bit_for_bit(tmp_p
 def test_a_run_can_be_stopped_again_and_again(tmp_path):
     path = tmp_path / "run.npz"
     whole = run("sequences", tmp_path / "whole.npz", False)
-    while True:
-        try:
+    stopped = None
+    for _ in range(20):
+        with contextlib.suppress(KeyboardInterrupt):
             stopped = run("sequences", path, True, Interrupt(3), every=2)
-        except KeyboardInterrupt:
-            continue
-        break
+    assert stopped, "it never came to its end"
     assert same(stopped[0], whole[0])
     assert stopped[2] == whole[2]
 
@@ -581,6 +581,17 @@ def test_a_loss_may_be_finite_and_its_gradient_not():
 
     model = Broken([])
     with pytest.raises(FloatingPointError, match=r"epoch 1, step 1: the norm of the gradient is inf.*'weight'"):
+        train(model, Given((True,)), SGD(model.parameters), epochs=1)
+    assert model.weight == [0]
+
+
+def test_a_gradient_may_be_finite_and_its_loss_not():
+    class Broken(Scripted):
+        def forward(self, training, *, rng=None):
+            return Forward(np.float64(math.inf), 1, None, None)
+
+    model = Broken([])
+    with pytest.raises(FloatingPointError, match="epoch 1, step 1: the loss is inf"):
         train(model, Given((True,)), SGD(model.parameters), epochs=1)
     assert model.weight == [0]
 
