@@ -39,6 +39,10 @@ class Optimizer:
         weight_decay: float,
         memory: tuple[str, ...],
     ) -> None:
+        if not isinstance(parameters, Mapping):
+            raise TypeError(
+                f"parameters is a {type(parameters).__name__}: expected arrays by name, such as model.parameters"
+            )
         owners: dict[int, str] = {}
         for name, parameter in parameters.items():
             if not isinstance(parameter, np.ndarray) or parameter.dtype.kind != "f":

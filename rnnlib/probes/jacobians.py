@@ -62,10 +62,12 @@ def jacobians(step: Step, x: np.ndarray, state: Any, *, method: str = "central",
 
     Raises:
         TypeError: a complex step came back real: something in it drops the imaginary part.
-        ValueError: the method is unknown, or the step changes the shape of its state.
+        ValueError: the method is unknown, x has another shape, or the step changes the shape of its state.
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}: expected one of {', '.join(METHODS)}")
+    if x.ndim != 3:
+        raise ValueError(f"x has shape {x.shape}: expected (T, N, D); a single sequence (T, D) becomes x[:, None, :]")
     flat, widths = joined(state), [part.shape[1] for part in parts_of(state)]
     N, S = flat.shape
     J = np.empty((len(x), N, S, S))

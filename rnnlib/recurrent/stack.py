@@ -69,11 +69,24 @@ class Stack:
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.directions, self.dtype = bidirectional, 2 if bidirectional else 1, np.dtype(dtype)
         self.dropout, self.variational_dropout = dropout, variational_dropout
-        self.zoneout = tuple(np.broadcast_to(zoneout, len(self.state_names)).tolist())
+        self.zoneout = self.rates(zoneout)
         self.layer_norm, self.checkpoint, self.init = layer_norm, checkpoint, init
         self.check_options()
         rng = np.random.default_rng(rng)
         self.parameters = {name: self.initial(name, shape, rng) for name, shape in self.shapes().items()}
+
+    def rates(self, zoneout: float | Sequence[float]) -> tuple[float, ...]:
+        """One rate for each state of the cell.
+
+        Raises:
+            ValueError: there are more or fewer than the cell has states.
+        """
+        if np.ndim(zoneout) and np.shape(zoneout) != (len(self.state_names),):
+            raise ValueError(
+                f"zoneout is {zoneout!r}: expected one probability, or one for each of the states "
+                f"{' and '.join(self.state_names)}"
+            )
+        return tuple(np.broadcast_to(zoneout, len(self.state_names)).tolist())
 
     def check_options(self) -> None:
         """Say what is out of range or does not go together.
@@ -157,6 +170,8 @@ class Stack:
             ValueError: a shape or a length is wrong.
         """
         common_dtype({"x": x})
+        if not isinstance(rng, np.random.Generator | None):
+            raise TypeError(f"rng is {rng!r}: expected a Generator, such as np.random.default_rng(seed), or None")
         if x.ndim != 3 or x.shape[2] != self.input_size:
             raise ValueError(f"x has shape {x.shape}: expected (T, N, D) with D = input_size = {self.input_size}")
         initial = self.states([f"{name}0" for name in self.state_names], state, x.shape[1])

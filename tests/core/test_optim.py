@@ -346,3 +346,8 @@ def test_after_its_end_a_schedule_stays_where_it_is():
 def test_a_schedule_that_cannot_work_is_not_made(make, says):
     with pytest.raises(ValueError, match=says):
         make()
+
+
+def test_parameters_without_names_are_refused():
+    with pytest.raises(TypeError, match="parameters is a list: expected arrays by name"):
+        optim.Adam([np.zeros(3)])

@@ -107,6 +107,8 @@ def test_a_step_that_drops_the_imaginary_part_is_told_so():
         probes.jacobians(step, normal(2, 1, 1), normal(1, 3), method="complex")
     with pytest.raises(ValueError, match="method is 'exact': expected one of central, complex"):
         probes.jacobians(step, normal(2, 1, 1), normal(1, 3), method="exact")
+    with pytest.raises(ValueError, match=r"x has shape \(2, 1\): expected \(T, N, D\)"):
+        probes.jacobians(step, normal(2, 1), normal(1, 3))
     with pytest.raises(ValueError, match=r"made a state of shape \(1, 2\) from \(1, 3\)"):
         probes.jacobians(lambda x, h: h[:, :2], normal(2, 1, 1), normal(1, 3))
 

@@ -347,6 +347,7 @@ def test_a_gru_s_convention_is_chosen_by_name():
         (RNN, {"zoneout": 1.0}, "zoneout is 1.0: expected a probability"),
         (LSTM, {"zoneout": (0.1, -0.1)}, "zoneout is -0.1"),
         (LSTM, {"variational_dropout": 1.5}, "variational_dropout is 1.5"),
+        (GRU, {"zoneout": (0.1, 0.2)}, "one for each of the states h$"),
         (GRU, {"init": "zeros"}, "init is 'zeros': expected one of uniform, xavier, orthogonal, identity"),
         (GRU, {"reset": "before", "layer_norm": True}, "reset='before' goes with neither"),
         (GRU, {"reset": "before", "zoneout": 0.1}, "reset='before' goes with neither"),
@@ -370,6 +371,8 @@ def test_a_wrong_argument_is_explained():
     layer, x = RNN(3, 4, 2), normal(5, 2, 3)
     with pytest.raises(ValueError, match=r"x has shape \(5, 3\).*input_size = 3"):
         layer.forward(x[:, 0])
+    with pytest.raises(TypeError, match="rng is 7: expected a Generator"):
+        layer.forward(x, rng=7)
     with pytest.raises(TypeError, match="x is a list: expected a NumPy array"):
         layer.forward(x.tolist())
     with pytest.raises(TypeError, match=r"x has dtype int64.*token ids"):
