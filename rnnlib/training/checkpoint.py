@@ -144,7 +144,7 @@ def load(path: Path, parameters: dict[str, np.ndarray], optimizer: Optimizer, id
             arrays = dict(file)
         plain = json.loads(arrays.pop("json").tobytes())
         written = plain["format"]
-    except (KeyError, TypeError, ValueError, EOFError, AttributeError, BadZipFile, zlib.error) as error:
+    except (KeyError, TypeError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise ValueError(f"{path} holds no checkpoint: expected what rnnlib.training wrote, whole") from error
     if written != FORMAT:
         raise ValueError(f"{path} has format {written}, and this rnnlib reads {FORMAT}")

@@ -73,7 +73,7 @@ def step_forecaster(layer, **options):
 
 def seq2seq(layer, **options):
     model = EncoderDecoder(4, 5, layer, bos=3, eos=2, hidden_size=2, rng=0, **options)
-    return model, (ids(4, 4, 3), ids(5, 3, 3, seed=1), LENGTHS, np.array([1, 3, 2]))
+    return model, (ids(4, 4, 3), ids(5, 4, 3, seed=1), LENGTHS, np.array([1, 4, 2]))
 
 
 CASES = {
@@ -374,7 +374,7 @@ def test_answers_on_padding_are_zero(make, options):
     model, batch = make("gru", **options)
     if make is seq2seq:
         logits, weights = model.logits(*batch)
-        outside = np.arange(3)[:, None] >= batch[3]
+        outside = np.arange(4)[:, None] >= batch[3]
         assert weights is None or not weights[outside].any()
     elif hasattr(model, "probabilities") and make in (tagger, tagger_of_numbers):
         logits = model.probabilities(batch[0], LENGTHS)

@@ -350,4 +350,4 @@ def test_a_schedule_that_cannot_work_is_not_made(make, says):
 
 def test_parameters_without_names_are_refused():
     with pytest.raises(TypeError, match="parameters is a list: expected arrays by name"):
-        optim.Adam([np.zeros(3)])
+        Adam([np.zeros(3)])
