@@ -6,7 +6,20 @@ import sys
 HEAVY = "torch", "matplotlib", "IPython", "ipywidgets"
 CORE = "rnnlib, " + ", ".join(
     f"rnnlib.{room}"
-    for room in ("recurrent", "layers", "attention", "losses", "init", "optim", "gradcheck", "data.datasets", "probes")
+    for room in (
+        "recurrent",
+        "layers",
+        "attention",
+        "losses",
+        "init",
+        "optim",
+        "gradcheck",
+        "data.datasets",
+        "models",
+        "metrics",
+        "training",
+        "probes",
+    )
 )
 
 
