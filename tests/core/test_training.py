@@ -810,6 +810,7 @@ def test_mlflow_keeps_parameters_and_epochs_in_a_local_file_and_goes_on_with_a_r
     assert track.run_id == first
     stored = track.client.get_run(first)
     assert stored.info.status == "FINISHED"
+    assert stored.info.artifact_uri.startswith((tmp_path / "runs.artifacts").as_uri())
     assert stored.data.params["hidden_size"] == "6"
     assert stored.data.params["optimizer"] == "AdamW"
     losses = [(m.step, m.value) for m in track.client.get_metric_history(first, "loss")]
