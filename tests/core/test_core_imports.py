@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = "torch", "matplotlib", "IPython", "ipywidgets"
+HEAVY = "torch", "matplotlib", "IPython", "ipywidgets", "keras", "onnx", "mlflow", "pandas", "tokenizers", "sklearn"
 CORE = "rnnlib, " + ", ".join(
     f"rnnlib.{room}"
     for room in (

@@ -31,30 +31,32 @@ def problems(draw, shortest=0):
 @STEADY
 @given(problems())
 def test_outputs_states_and_every_gradient_agree_with_the_torch_loop(problem):
-    report = torchref.parity(*problem)
+    report = torchref.parity(*problem, ways=["loop"])
     states = {f"{name}_n" for name in problem[0].state_names} | {f"d{name}0" for name in problem[0].state_names}
-    assert report.loop.keys() == {"output", "dx", *states, *problem[0].parameters}
-    assert max(report.loop.values()) <= 1e-10, str(report)
+    assert report.differences["loop"].keys() == {"output", "dx", *states, *problem[0].parameters}
+    assert report.worst <= 1e-10, str(report)
 
 
 @STEADY
 @given(problems(shortest=1))
 def test_outputs_states_and_every_gradient_agree_with_the_fused_kernel(problem):
-    report = torchref.parity(*problem)
-    assert report.fused.keys() == report.loop.keys()
-    assert max(report.fused.values()) <= 1e-10, str(report)
+    report = torchref.parity(*problem, ways=["loop", "fused", "packed"])
+    assert report.differences.keys() == {"loop", "packed", *(["fused"] if problem[3] is None else [])}
+    assert report.differences["packed"].keys() == report.differences["loop"].keys()
+    assert report.worst <= 1e-10, str(report)
 
 
 def test_parity_holds_over_a_long_ragged_batch():
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 301, 20)
-    report = torchref.parity(RNN(5, 8, 2, bidirectional=True, rng=0), rng.standard_normal((300, 20, 5)), None, lengths)
+    layer, x = RNN(5, 8, 2, bidirectional=True, rng=0), rng.standard_normal((300, 20, 5))
+    report = torchref.parity(layer, x, None, lengths, ways=["loop", "packed"])
     assert report.worst <= 1e-10, str(report)
 
 
 def test_parity_in_float32_is_float32_rounding():
     x = np.random.default_rng(0).standard_normal((40, 6, 5)).astype(np.float32)
-    report = torchref.parity(RNN(5, 8, dtype=np.float32, rng=0), x)
+    report = torchref.parity(RNN(5, 8, dtype=np.float32, rng=0), x, ways=["loop", "fused"])
     assert 1e-9 < report.worst < 1e-5
 
 
@@ -65,8 +67,9 @@ def test_parity_sees_a_single_wrong_gradient():
             gradients["bias_hh_l0"] = 1.01 * gradients["bias_hh_l0"]
             return dx, dh0, gradients
 
-    report = torchref.parity(Wrong(2, 3, rng=0), np.ones((4, 2, 2)))
-    assert [name for name, difference in report.loop.items() if difference > 1e-10] == ["bias_hh_l0"]
+    report = torchref.parity(Wrong(2, 3, rng=0), np.ones((4, 2, 2)), ways=["loop", "fused"])
+    for way in report.differences.values():
+        assert [name for name, difference in way.items() if difference > 1e-10] == ["bias_hh_l0"]
     assert "bias_hh_l0" in str(report)
     assert report.worst > 1e-3
 
@@ -74,7 +77,38 @@ def test_parity_sees_a_single_wrong_gradient():
 def test_a_nan_in_a_result_is_not_parity():
     x = np.ones((4, 2, 2))
     x[1, 0] = np.nan
-    assert np.isnan(torchref.parity(RNN(2, 3, rng=0), x).worst)
+    assert np.isnan(torchref.parity(RNN(2, 3, rng=0), x, ways=["loop"]).worst)
+
+
+def test_what_cannot_be_compared_is_listed_with_its_reason():
+    layer, x = GRU(2, 3, 2, dropout=0.5, rng=0), np.ones((9, 2, 2))
+    report = torchref.parity(layer, x, ways=["loop", "fused", "packed", "keras", "onnx"], training=0)
+    assert report.differences.keys() == {"loop"}
+    for way in ("fused", "packed", "keras"):
+        assert f"no {way}: " in str(report)
+        assert "in training its masks are others" in report.absent[way]
+    assert "for inference" in report.absent["onnx"]
+    with pytest.raises(ValueError, match="there is no way 'numpy': expected some of loop, compiled"):
+        torchref.parity(layer, x, ways=["numpy"])
+
+
+def test_parity_leaves_torchs_settings_as_they_were_and_states_its_own():
+    layer, x, matmul = RNN(2, 3, rng=0), np.ones((2, 1, 2)), torch.backends.cuda.matmul
+    for before in (False, True):
+        matmul.allow_tf32 = before
+        try:
+            report = torchref.parity(layer, x, ways=["loop"], dtype=torch.float32, tf32=True)
+            assert matmul.allow_tf32 is before
+        finally:
+            matmul.allow_tf32 = False
+    assert report.numbers == "rnnlib: float64 on cpu; torch: float32 on cpu, TF32 on"
+    assert 1e-9 < report.worst < 1e-5
+
+
+def test_nothing_compared_is_not_parity():
+    report = torchref.parity(RNN(2, 3, rng=0), np.ones((4, 2, 2)), None, [4, 0], ways=["packed"])
+    assert report.absent.keys() == {"packed"}
+    assert np.isnan(report.worst)
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
@@ -125,7 +159,9 @@ def test_a_layer_with_options_torch_lacks_is_refused(option):
 
 def test_a_length_of_zero_goes_to_the_loop():
     layer, x = RNN(2, 3, rng=0), np.ones((4, 2, 2))
-    assert torchref.parity(layer, x, None, [4, 0]).fused == {}
+    report = torchref.parity(layer, x, None, [4, 0], ways=["loop", "packed"])
+    assert report.worst <= 1e-10
+    assert "length is 0" in report.absent["packed"]
     with pytest.raises(ValueError, match=r"use torchref\.loop"):
         torchref.fused(torchref.to_torch(layer), torch.ones(4, 2, 2, dtype=torch.float64), None, [4, 0])
 
