@@ -278,20 +278,21 @@ def backward(dhs: np.ndarray | None, dh_last: np.ndarray | None, dc_last: np.nda
     for rows, sizes in reversed(packing.blocks()):
         n = sum(sizes)
         o, i, f, g = block = gates_apart(gates, GATES, rows, sizes)
-        do_dh, di_dc, df_dc, dg_dc, dc_dh = slope = gates_apart(slopes, GATES + 1, slice(0, n), sizes)
-        # (2') ∂/∂a of each gate, for a block of steps: σ' = σ (1 - σ), tanh' = 1 - tanh²
+        # what dh_t or dc_t will be multiplied with: da^o = dh_t ⊙ o_dh, da^i = dc_t ⊙ i_dc, ..., dc_t += dh_t ⊙ c_dh
+        o_dh, i_dc, f_dc, g_dc, c_dh = slope = gates_apart(slopes, GATES + 1, slice(0, n), sizes)
+        # (2') the slope of each gate, for a block of steps: σ' = σ (1 - σ), tanh' = 1 - tanh²
         np.subtract(1, block[:3], out=slope[:3])
         slope[:3] *= block[:3]
-        np.subtract(1, np.multiply(g, g, out=dg_dc), out=dg_dc)
-        # (3') ... times what dc_t meets
-        di_dc *= g
-        df_dc *= cs[packing.before(rows)].reshape(f.shape)
-        dg_dc *= i
-        # (4') do_t = dh_t ⊙ tanh(c_t), dc_t += dh_t ⊙ o_t ⊙ (1 - tanh(c_t)²)
-        tanh_c = np.tanh(cs[N:][rows].reshape(o.shape), out=dc_dh)
-        do_dh *= tanh_c
-        np.subtract(1, np.multiply(tanh_c, tanh_c, out=dc_dh), out=dc_dh)
-        dc_dh *= o
+        np.subtract(1, np.multiply(g, g, out=g_dc), out=g_dc)
+        # (3') ... ⊙ g_t, c_{t-1}, i_t
+        i_dc *= g
+        f_dc *= cs[packing.before(rows)].reshape(f.shape)
+        g_dc *= i
+        # (4') ... ⊙ tanh(c_t), and o_t ⊙ (1 - tanh(c_t)²)
+        tanh_c = np.tanh(cs[N:][rows].reshape(o.shape), out=c_dh)
+        o_dh *= tanh_c
+        np.subtract(1, np.multiply(tanh_c, tanh_c, out=c_dh), out=c_dh)
+        c_dh *= o
         da_block = da[:n]
         by_gate = gates_abreast(da_block, GATES, sizes)
         steps = zip(
@@ -299,8 +300,8 @@ def backward(dhs: np.ndarray | None, dh_last: np.ndarray | None, dc_last: np.nda
             first_rows(dc, sizes),
             first_rows(spare, sizes),
             by_step(dh_rows[rows], sizes),
-            gates_by_step(dc_dh, sizes),
-            gates_by_step(do_dh, sizes),
+            gates_by_step(c_dh, sizes),
+            gates_by_step(o_dh, sizes),
             gates_by_step(slope[1:4], sizes),
             gates_by_step(f, sizes),
             gates_by_step(by_gate[0], sizes),
@@ -308,12 +309,15 @@ def backward(dhs: np.ndarray | None, dh_last: np.ndarray | None, dc_last: np.nda
             by_step(da_block, sizes),
             strict=True,
         )
-        for dh_t, dc_t, spare_t, dh_loss, dc_dh_t, do_dh_t, difg_dc_t, f_t, da_o, da_ifg, da_t in reversed(list(steps)):
+        for dh_t, dc_t, spare_t, dh_loss, c_dh_t, o_dh_t, ifg_dc_t, f_t, da_o, da_ifg, da_t in reversed(list(steps)):
+            # dh_t is what came back from step t + 1 and what the loss says at step t
             np.add(dh_t, dh_loss, dh_t)
-            np.multiply(dh_t, dc_dh_t, spare_t)
+            # (4') dc_t += dh_t ⊙ o_t ⊙ (1 - tanh(c_t)²)
+            np.multiply(dh_t, c_dh_t, spare_t)
             np.add(dc_t, spare_t, dc_t)
-            np.multiply(do_dh_t, dh_t, da_o)
-            np.multiply(difg_dc_t, dc_t, da_ifg)
+            # (2') da^o from dh_t; da^i, da^f and da^g from dc_t
+            np.multiply(o_dh_t, dh_t, da_o)
+            np.multiply(ifg_dc_t, dc_t, da_ifg)
             # (3') dc_{t-1} = dc_t ⊙ f_t
             np.multiply(dc_t, f_t, dc_t)
             # (1') dh_{t-1} = W_hhᵀ da_t
