@@ -12,26 +12,47 @@ from typing import Any
 from autograder import wire
 
 
-def ask(function: Callable[..., Any], cases: Sequence[Sequence[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Call `function` on every case.
+def ask(functions: Sequence[Callable[..., Any]], cases: Sequence[Sequence[Sequence[Any]]]) -> list[dict[str, Any]]:
+    """Call the functions on every case.
 
     Args:
-        function: what the learner wrote.
-        cases: one list of encoded positional arguments per case (`wire.encode`).
+        functions: what the learner wrote: one function, or a forward function and its backward.
+        cases: for each case, for each function, its encoded positional arguments (`wire.encode`). Where a case has
+            fewer, only the first functions are called.
 
     Returns:
-        One dict per case: {"value": encoded} or {"raised": {"type", "message", "line"}}. `line` counts within the
-        learner's cell, 0 if the error arose elsewhere.
+        One dict per case: {"value": encoded} or {"raised": {"type", "message", "line", "call"}}. `line` counts within
+        the learner's cell, 0 if the error arose elsewhere; `call` says in which function. Of two functions, the
+        forward's outputs without its cache, and what the backward returned.
     """
-    answers = []
-    for case in cases:
+    return [_answer(functions, case) for case in cases]
+
+
+def _answer(functions: Sequence[Callable[..., Any]], case: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    values: list[dict[str, Any]] = []
+    cache: list[Any] = []
+    for call, (function, arguments) in enumerate(zip(functions, case, strict=False)):
         try:
-            value = function(*(wire.decode(argument) for argument in case))
+            value = function(*(wire.decode(argument) for argument in arguments), *cache)
         except Exception as error:
-            answers.append({"raised": describe(error)})
-        else:
-            answers.append({"value": wire.encode(value)})
-    return answers
+            return {"raised": {**describe(error), "call": call}}
+        if len(functions) == 1:
+            return {"value": wire.encode(value)}
+        if call == 0:
+            if not isinstance(value, (tuple, list)) or len(value) < 2:
+                message = f"returned {_kind(value)}; expected its outputs and, last, a cache for the backward function"
+                return {"raised": {"type": "Returned", "message": message, "line": 0, "call": 0}}
+            *value, last = value
+            cache = [last]
+        values.append(wire.encode(value))  # at once: the next function may change it
+    return {"value": {"kind": "tuple", "items": values}}
+
+
+def _kind(value: Any) -> str:
+    """What came back, for a message."""
+    if value is None:
+        return "nothing (is a `return` missing?)"
+    return f"one {type(value).__name__[:100]}" if not isinstance(value, (tuple, list)) else f"{len(value)} thing"
 
 
 def describe(error: BaseException) -> dict[str, Any]:

@@ -25,15 +25,20 @@ class Raised:
     type_name: str
     message: str
     line: int
+    who: str = "your function"
 
     def sentence(self) -> str:
         """What happened, for a learner."""
+        who = self.who[:1].upper() + self.who[1:]
         if self.type_name == "NotImplementedError":
-            return "This function is not written yet: it still raises NotImplementedError."
-        if self.type_name in ("Returned", "WireError"):
+            what = "This function" if self.who == "your function" else who
+            return f"{what} is not written yet: it still raises NotImplementedError."
+        if self.type_name == "WireError":
             return f"{self.message[:1].upper()}{self.message[1:]}."
+        if self.type_name == "Returned":
+            return f"{who} {self.message}."
         where = f" in line {self.line} of the cell" if self.line else ""
-        return f"Your function raised {self.type_name}{where}: {self.message.rstrip('.')}."
+        return f"{who} raised {self.type_name}{where}: {self.message.rstrip('.')}."
 
 
 Outputs: TypeAlias = Raised | Sequence["np.ndarray | wire.Refused"]
@@ -54,13 +59,20 @@ class Finding:
         return self.case.edge
 
 
-def reproduce(question: Question, cases: Sequence[Case], got: Sequence[Outputs]) -> tuple[Bug, ...]:
-    """The fewest bugs that give exactly these answers: one, else two, else none (an empty tuple)."""
+def reproduce(
+    question: Question, cases: Sequence[Case], got: Sequence[Outputs], first: int | None = None
+) -> tuple[Bug, ...]:
+    """The fewest bugs that give exactly these answers: one, else two, else none (an empty tuple).
+
+    Args:
+        question, cases, got: what was asked and answered.
+        first: look only at so many outputs from the first; None: at all.
+    """
     if all(isinstance(outputs, Raised) for outputs in got):
         return ()  # an exception alone has too many causes to name one
     for bugs in chain(combinations(question.bugs, 1), combinations(question.bugs, 2)):
         function = question.with_bugs(bugs)
-        if function and all(_same(mine, _run(function, case)) for case, mine in zip(cases, got, strict=True)):
+        if function and all(_same(mine, _run(function, case), first) for case, mine in zip(cases, got, strict=True)):
             return bugs
     return ()
 
@@ -69,15 +81,15 @@ def _run(function: Callable[..., Arrays], case: Case) -> Arrays | None:
     """What a model with bugs answers to one case, or None where it raises."""
     try:
         with np.errstate(all="ignore"):
-            return tuple(np.asarray(output) for output in function(*case.inputs))
+            return tuple(np.asarray(output) for output in function(*case.arguments))
     except (ValueError, IndexError):
         return None
 
 
-def _same(mine: Outputs, theirs: Arrays | None) -> bool:
+def _same(mine: Outputs, theirs: Arrays | None, first: int | None) -> bool:
     if isinstance(mine, Raised) or theirs is None:
         return isinstance(mine, Raised) and theirs is None
-    return all(_close(a, b) for a, b in zip(mine, theirs, strict=True))
+    return all(_close(a, b) for a, b in zip(mine[:first], theirs[:first], strict=True))
 
 
 def _close(mine: np.ndarray | wire.Refused, theirs: np.ndarray) -> bool:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from autograder import wire
+from autograder import follow, wire
 from autograder.diagnose import Finding, Outputs, Raised, explain, reproduce
-from autograder.question import Arrays, Case, Question
+from autograder.follow import Probe
+from autograder.question import Arrays, Bug, Case, Question
 from autograder.verdict import Diagnosis, PartResult, Verdict
 
 # Relative to an output's largest entry. Work done in float32 is correct work, whatever the dtype it is returned in (a
@@ -27,21 +28,24 @@ NOTHING = "None"
 
 @dataclass(frozen=True)
 class Trial:
-    """A question's cases from one seed, with what the reference answers."""
+    """A question's cases from one seed, with what the reference answers; of a pair, with probes of the forward."""
 
     cases: tuple[Case, ...]
     expected: tuple[Arrays, ...]
+    probes: tuple[Probe, ...] = ()
 
-    def encoded(self) -> list[list[dict[str, Any]]]:
-        """The inputs as data for `ask`."""
-        return [[wire.encode(array, case.layout) for array in case.inputs] for case in self.cases]
+    def encoded(self) -> list[list[list[dict[str, Any]]]]:
+        """The inputs as data for `ask`: cases, then probes."""
+        cases = [[[wire.encode(a, case.layout) for a in call] for call in case.calls] for case in self.cases]
+        return cases + [[[wire.encode(a) for a in inputs]] for probe in self.probes for inputs in probe.inputs()]
 
 
 @lru_cache(maxsize=64)
 def trial(question: Question, seed: int) -> Trial:
     """Draw the cases of `seed` and run the reference on them."""
     cases = question.draw(seed)
-    return Trial(cases, tuple(question.reference(*case.inputs) for case in cases))
+    expected = tuple(question.reference(*case.arguments) for case in cases)
+    return Trial(cases, expected, follow.probes(question, cases, seed))
 
 
 def judge(question: Question, answers: Any, seed: int) -> Verdict:
@@ -53,16 +57,22 @@ def judge(question: Question, answers: Any, seed: int) -> Verdict:
         seed: the seed that the inputs were drawn from.
     """
     drawn = trial(question, seed)
-    if not isinstance(answers, list) or len(answers) != len(drawn.cases):
+    count = len(drawn.cases)
+    if not isinstance(answers, list) or len(answers) != len(drawn.encoded()):
         return no_answers(question, "The answers do not belong to this question's inputs.")
-    got = [_outputs(question, answer, expected) for answer, expected in zip(answers, drawn.expected, strict=True)]
+    got = [_outputs(question, answer) for answer in answers[:count]]
     findings = [
         finding
         for case, outputs, expected in zip(drawn.cases, got, drawn.expected, strict=True)
         for finding in compare(question, case, outputs, expected)
     ]
-    parts = _score(question, findings)
-    return Verdict(question.name, question.title, parts, _diagnose(question, drawn, got, findings))
+    bugs = _bugs(question, drawn, got, findings)
+    paid: set[str] = set()
+    if findings and drawn.probes:
+        moved = [_outputs(question, answer, forward_only=True) for answer in answers[count:]]
+        paid = follow.own_forward(question, drawn.cases, drawn.expected, got, drawn.probes, moved, findings, bugs)
+    parts = _score(question, findings, paid)
+    return Verdict(question.name, question.title, parts, _diagnose(question, drawn, got, findings, bugs, paid))
 
 
 def no_answers(question: Question, reason: str) -> Verdict:
@@ -71,8 +81,8 @@ def no_answers(question: Question, reason: str) -> Verdict:
     return Verdict(question.name, question.title, parts, Diagnosis((), reason, ""))
 
 
-def _score(question: Question, findings: Sequence[Finding]) -> tuple[PartResult, ...]:
-    wrong = {(finding.output, finding.edge): finding for finding in reversed(findings)}
+def _score(question: Question, findings: Sequence[Finding], paid: set[str]) -> tuple[PartResult, ...]:
+    wrong = {(f.output, f.edge): f for f in reversed(findings) if f.output not in paid}
     general_is_right = not any(finding for finding in findings if not finding.edge)
     results = []
     for part in question.parts:
@@ -83,40 +93,70 @@ def _score(question: Question, findings: Sequence[Finding]) -> tuple[PartResult,
     return tuple(results)
 
 
+def _bugs(question: Question, drawn: Trial, got: Sequence[Outputs], findings: Sequence[Finding]) -> tuple[Bug, ...]:
+    """The known mistakes that give these answers; of a pair, else those that give the forward's alone."""
+    if not findings:
+        return ()
+    bugs = reproduce(question, drawn.cases, got)
+    forward = question.returned[0]
+    if not bugs and question.backward and any(finding.output in forward for finding in findings):
+        bugs = reproduce(question, drawn.cases, got, first=len(forward))
+    return bugs
+
+
 def _diagnose(
-    question: Question, drawn: Trial, got: Sequence[Outputs], findings: Sequence[Finding]
+    question: Question,
+    drawn: Trial,
+    got: Sequence[Outputs],
+    findings: Sequence[Finding],
+    bugs: tuple[Bug, ...],
+    paid: set[str],
 ) -> Diagnosis | None:
     if not findings:
         return None
-    bugs = reproduce(question, drawn.cases, got)
+    text, read = explain(question, drawn.cases, got, findings), question.lesson
     if bugs:
-        text = bugs[0].says
-        if len(bugs) > 1:
-            text = f"Two things together give just your numbers. First: {text} And then: {bugs[1].says}"
-        return Diagnosis(tuple(bug.name for bug in bugs), text, f"{question.lesson}, “{bugs[0].read}”")
-    return Diagnosis((), explain(question, drawn.cases, got, findings), question.lesson)
+        text, read = bugs[0].says, f"{question.lesson}, “{bugs[0].read}”"
+    if len(bugs) > 1:
+        text = f"Two things together give just your numbers. First: {text} And then: {bugs[1].says}"
+    if paid and question.backward:
+        text = f"{question.backward.forward}: {text} {follow.said(question, findings, paid)}"
+    return Diagnosis(tuple(bug.name for bug in bugs), text, read)
 
 
 # ---- reading and comparing ---------------------------------------------------------------------------------------
 
 
-def _outputs(question: Question, answer: Any, expected: Arrays) -> Outputs:
+def _outputs(question: Question, answer: Any, forward_only: bool = False) -> Outputs:
     """One case's answer as arrays by output, as far as it can be read so."""
     if not isinstance(answer, dict):
         return Raised("WireError", "the answer is damaged", 0)
     if isinstance(answer.get("raised"), dict):
         raised = answer["raised"]
-        line = raised.get("line")
-        return Raised(str(raised.get("type"))[:100], str(raised.get("message"))[:500], line if type(line) is int else 0)
+        line, call = raised.get("line"), raised.get("call")
+        who = question.called(1 if call == 1 and type(call) is int else 0)
+        message = str(raised.get("message"))[:500]
+        return Raised(str(raised.get("type"))[:100], message, line if type(line) is int else 0, who)
     try:
         value = wire.decode(answer.get("value"))
     except wire.WireError as error:
         return Raised("WireError", str(error), 0)
-    if len(question.outputs) == 1:
-        return (_as_array(value),)
-    if not isinstance(value, tuple) or len(value) != len(expected):
-        return Raised("Returned", _describe_return(question, value), 0)
-    return tuple(_as_array(item) for item in value)
+    groups = question.returned[:1] if forward_only else question.returned
+    values = (value,) if not question.backward else value
+    if not isinstance(values, tuple) or len(values) != len(groups):
+        return Raised("WireError", "the answer is damaged", 0)
+    if question.backward and not isinstance(values[0], tuple):
+        return Raised("WireError", "the answer is damaged", 0)
+    outputs: list[np.ndarray | wire.Refused] = []
+    for call, (names, items) in enumerate(zip(groups, values, strict=True)):
+        if len(names) == 1 and not (question.backward and call == 0):
+            items = (items,)
+        if not isinstance(items, tuple) or len(items) != len(names):
+            return Raised(
+                "Returned", _describe_return(names, items, question.backward and call == 0), 0, question.called(call)
+            )
+        outputs += map(_as_array, items)
+    return outputs
 
 
 def _as_array(value: Any) -> np.ndarray | wire.Refused:
@@ -129,9 +169,9 @@ def _as_array(value: Any) -> np.ndarray | wire.Refused:
     return wire.Refused(NOTHING) if value is None else value
 
 
-def _describe_return(question: Question, value: Any) -> str:
+def _describe_return(names: Sequence[str], value: Any, and_cache: object) -> str:
     if isinstance(value, tuple):
-        came = f"{len(value)} things"
+        came = f"{len(value) + bool(and_cache)} things"
     else:
         came = (
             "nothing (is a `return` missing?)"
@@ -140,9 +180,8 @@ def _describe_return(question: Question, value: Any) -> str:
             if isinstance(value, np.ndarray)
             else f"a {value.type_name}"
         )
-    return (
-        f"your function returned {came}; expected {len(question.outputs)}, in this order: {', '.join(question.outputs)}"
-    )
+    order = ", ".join([*names, *["a cache"] * bool(and_cache)])
+    return f"returned {came}; expected {len(names) + bool(and_cache)}, in this order: {order}"
 
 
 def compare(question: Question, case: Case, got: Outputs, expected: Arrays) -> list[Finding]:
@@ -177,6 +216,9 @@ def _problem(
     error = np.abs(mine.astype(np.float64) - theirs) / _largest(theirs)
     if (error > tolerance).any():
         wrong = np.argwhere(error > tolerance)
+        if question.backward and name in question.backward.outputs and "step" in question.axes[name]:
+            time = question.axes[name].index("step")
+            wrong = wrong[np.argsort(-wrong[:, time], kind="stable")]  # backwards, the last step comes first
         share = f"{len(wrong)} of {mine.size} entries differ" if mine.size > 1 else "the entry differs"
         size = f"by up to {100 * np.max(error):.2g} % of the largest entry"
         cut = f" It came as {mine.dtype}: fractions are cut off." if mine.dtype.kind in "iub" else ""

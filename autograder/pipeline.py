@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from autograder import wire
+from autograder import follow, wire
 from autograder.ingest import Ungradable, is_run, name_of, parse, rebuild
 from autograder.judge import judge, no_answers, trial
 from autograder.question import Question
@@ -62,7 +62,7 @@ def grade_notebook(notebook: dict[str, Any], questions: dict[str, Question], see
     seed = _own_seed(seed, running)
     inputs = {name: trial(question, seed).encoded() for name, question in questions.items()}
     outcome = sandbox.run([cell["source"] for cell in running], inputs)
-    verdicts = {}
+    verdicts: dict[str, Verdict] = {}
     errors: dict[str, str] = {}
     for cell, result in zip(running, outcome.cells, strict=True):
         question = questions.get(name_of(cell))
@@ -73,7 +73,7 @@ def grade_notebook(notebook: dict[str, Any], questions: dict[str, Question], see
             continue
         answers, reason = _answers(question, result, outcome, errors)
         verdict = no_answers(question, reason) if reason else judge(question, answers, seed)
-        verdicts[question.name] = verdict
+        verdicts[question.name] = follow.earlier(question, verdict, verdicts)
     _point_to_the_first(verdicts)
     _show(notebook, verdicts)
     ordered = tuple(verdicts.get(name) or no_answers(q, "Its check cell is missing.") for name, q in questions.items())
@@ -102,7 +102,7 @@ def _point_to_the_first(verdicts: dict[str, Verdict]) -> None:
     seen: dict[tuple[str, ...], str] = {}
     for name, verdict in verdicts.items():
         said = verdict.diagnosis
-        if said and said.bugs in seen:
+        if said and said.bugs in seen and verdict.points < verdict.max_points:
             text = f"The same slip as in “{seen[said.bugs]}”; mended there, it may be mended here. {said.text}"
             verdicts[name] = replace(verdict, diagnosis=replace(said, text=text))
         elif said and said.bugs:

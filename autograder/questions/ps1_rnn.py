@@ -98,6 +98,7 @@ _STEP_BUGS = (
         {"h @ W_hh.T": "0 * h"},
         "Your numbers do not depend on the previous state: this is a feed-forward layer. Where does h enter?",
         _RECURRENCE,
+        eases=True,
     ),
     Bug(
         "input_ignored",
@@ -342,6 +343,7 @@ FORWARD = Question(
         *_STEP_BUGS,
     ),
     lesson=LESSON,
+    builds_on=("rnn_step",),
 )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from autograder import wire
 from autograder.ask import ask
 
-cases: dict[str, list[list[dict[str, Any]]]] = {}
+cases: dict[str, list[list[list[dict[str, Any]]]]] = {}
 
 
 class Answers:
@@ -31,6 +31,6 @@ class Answers:
         return {"text/plain": "answers collected", wire.MIME: self.bundle}
 
 
-def check(question: str, function: Callable[..., Any]) -> Answers:
-    """Collect the answers of `function` to the cases of `question`."""
-    return Answers(question, ask(function, cases.get(question, [])))
+def check(question: str, *functions: Callable[..., Any]) -> Answers:
+    """Collect the answers of the functions to the cases of `question`."""
+    return Answers(question, ask(functions, cases.get(question, [])))

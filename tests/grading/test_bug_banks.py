@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from autograder.ask import ask
+from autograder import wire
 from autograder.judge import TOLERANCE, judge, trial
 from autograder.question import PUBLIC_SEED
 from autograder.questions import PROBLEM_SETS, questions_of
@@ -19,12 +19,25 @@ each_question = pytest.mark.parametrize("question", QUESTIONS, ids=lambda questi
 
 
 def verdict_on(question, function, seed=PUBLIC_SEED):
-    def bare(*inputs):  # one output is returned bare, as learners do
-        outputs = function(*inputs)
-        return outputs if len(question.outputs) > 1 else outputs[0]
-
+    drawn = trial(question, seed)
     with np.errstate(all="ignore"):
-        return judge(question, ask(bare, trial(question, seed).encoded()), seed)
+        cases = [answer(question, function, case.inputs, case.upstream) for case in drawn.cases]
+        moved = [answer(question, function, i, p.case.upstream, True) for p in drawn.probes for i in p.inputs()]
+    return judge(question, cases + moved, seed)
+
+
+def answer(question, function, inputs, upstream, forward_only=False):
+    """What `ask` would collect of a learner whose functions compute what `function`, a model, does."""
+    try:
+        outputs = function(*inputs, *(upstream or ()))
+    except (ValueError, IndexError) as error:
+        return {"raised": {"type": type(error).__name__, "message": str(error), "line": 0, "call": 0}}
+    count = len(question.returned[0])
+    groups = (outputs[:count], outputs[count:]) if question.backward else (outputs,)
+    bare = [group if len(group) > 1 or (question.backward and i == 0) else group[0] for i, group in enumerate(groups)]
+    if not question.backward:
+        return {"value": wire.encode(bare[0])}
+    return {"value": wire.encode(bare[:1] if forward_only else bare)}
 
 
 def answers_of(question, bugs, seed):
@@ -33,7 +46,7 @@ def answers_of(question, bugs, seed):
     for case in question.draw(seed):
         try:
             with np.errstate(all="ignore"):
-                answers.append([np.asarray(output) for output in function(*case.inputs)])
+                answers.append([np.asarray(output) for output in function(*case.arguments)])
         except (ValueError, IndexError):
             answers.append(None)
     return answers
@@ -60,7 +73,7 @@ def distance(a, b):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_model_is_the_reference(question, seed):
     for case in question.draw(seed):
-        for mine, theirs in zip(question.model(*case.inputs), question.reference(*case.inputs), strict=True):
+        for mine, theirs in zip(question.model(*case.arguments), question.reference(*case.arguments), strict=True):
             np.testing.assert_allclose(mine, theirs, rtol=1e-12, atol=1e-12)
 
 

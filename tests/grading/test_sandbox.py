@@ -25,7 +25,7 @@ pytestmark = [
 
 LIMITS = Limits(cell_seconds=1.5, submission_seconds=4, memory_bytes=1 << 30)
 ORDINARY = ["import numpy as np\nfrom autograder.check import check", "double = lambda x: 2 * x", "check('d', double)"]
-CASES = {"d": [[wire.encode(np.arange(3.0))]]}
+CASES = {"d": [[[wire.encode(np.arange(3.0))]]]}
 
 
 @pytest.fixture(scope="module")

@@ -132,7 +132,7 @@ def test_except_exception_does_not_swallow_the_time_limit() -> None:
 def test_answers_of_several_megabytes_survive_while_text_is_cut(box: Sandbox) -> None:
     sources = ["from autograder.check import check", "print('x' * 10**6)\ncheck('big', lambda n: n)"]
     sent = np.random.default_rng(0).normal(size=(300, 700))
-    outcome = box.run(sources, {"big": [[wire.encode(sent)]]})
+    outcome = box.run(sources, {"big": [[[wire.encode(sent)]]]})
     cell = outcome.cells[1]
     assert cell is not None
     assert "output cut" in cell.outputs[0]["text"]
@@ -151,7 +151,7 @@ def test_a_submission_without_cells_is_finished(box: Sandbox) -> None:
 
 def test_unsandboxed_runs_the_same_and_says_so() -> None:
     with Unsandboxed(Limits(cell_seconds=1, submission_seconds=3)) as box:
-        outcome = box.run(["from autograder.check import check", "check('d', abs)"], {"d": [[wire.encode(-2.0)]]})
+        outcome = box.run(["from autograder.check import check", "check('d', abs)"], {"d": [[[wire.encode(-2.0)]]]})
         looped = box.run(["while True: pass", "print('after')"], {})
         ended = box.run(["import os; os._exit(5)"], {})
     cell = outcome.cells[1]
