@@ -206,10 +206,10 @@ def _problem(
     if mine.dtype.kind == "c" or mine.dtype == np.float16:
         return "kind", f"{name} came as {mine.dtype}; expected float64 or float32."
     if mine.shape != theirs.shape:
-        axes = ", ".join(question.axes[name])
+        axes = f": ({', '.join(question.axes[name])})" if len(question.axes[name]) == theirs.ndim else ""
         wrapped = " It lies in one more pair of brackets: is there a comma too many?"
         hint = wrapped if mine.shape == (1, *theirs.shape) else ""
-        return "shape", f"{name} has shape {mine.shape}; expected {theirs.shape}: ({axes}).{hint}"
+        return "shape", f"{name} has shape {mine.shape}; expected {theirs.shape}{axes}.{hint}"
     if not np.isfinite(mine).all():
         where = _at(question, name, np.argwhere(~np.isfinite(mine))[0])
         return "finite", f"{name} holds nan or infinity, first at {where}."
@@ -231,4 +231,7 @@ def _largest(array: np.ndarray) -> float:
 
 
 def _at(question: Question, name: str, index: Sequence[int]) -> str:
+    """Where an entry lies, in the words of its axes; a question may ask for arrays of any number of axes."""
+    if len(index) != len(question.axes[name]):
+        return f"entry ({', '.join(map(str, index))})"
     return ", ".join(f"{axis} {i}" for axis, i in zip(question.axes[name], index, strict=True)) or "its only entry"
