@@ -11,7 +11,8 @@
 
 `twin` carries a layer over with all its options; `to_torch`, `to_keras`, `to_onnx` and their inverses carry it to the
 frameworks, which each lack some. `parity` puts all ways side by side, `rosetta` their conventions. Keras and ONNX are
-imported when asked for.
+imported when asked for. `rnnlib.torchref.models` carries whole models over, and `rnnlib.torchref.training` trains them
+on a device.
 
 Nothing in the rest of rnnlib imports this room.
 """

@@ -7,6 +7,7 @@ long as running it. A graph removes the launches and nothing else: the kernels a
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,6 +36,7 @@ class Recording:
     runs: int = 0
 
 
+CAPTURE = Lock()  # while a graph is recorded no other thread may copy to the GPU; see torchref.training.feeding
 RECORDINGS: WeakKeyDictionary[torch.nn.Module, dict[Any, Recording]] = WeakKeyDictionary()
 
 
@@ -138,7 +140,9 @@ def recorded(module: torch.nn.RNNBase, data: Inputs, compile_steps: bool) -> Rec
             output, last = unroll(module, now.x, now.initial, now.valid, now.noise, through)
             return output, *as_tuple(last)
 
-        recordings[key] = Recording(torch.cuda.make_graphed_callables(run, (*own, *weights), allow_unused_input=True))
+        with CAPTURE:
+            replay = torch.cuda.make_graphed_callables(run, (*own, *weights), allow_unused_input=True)
+        recordings[key] = Recording(replay)
     return recordings[key]
 
 
