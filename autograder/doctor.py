@@ -27,7 +27,7 @@ def examine(course: Path) -> Iterator[Finding]:
     yield Finding("Python", True, f"{platform.python_version()} on {platform.system()}, {os.cpu_count()} cores")
     for name in ("numpy", "nbgrader", "nh3", "mistune", "jinja2", "tqdm"):
         yield _installed(name)
-    yield _sandbox()
+    yield from _sandboxes()
     yield from _course(course)
 
 
@@ -38,13 +38,20 @@ def _installed(name: str) -> Finding:
         return Finding(name, False, 'not installed: pip install "rnn-notebooks[grade]"')
 
 
-def _sandbox() -> Finding:
-    from autograder.run import SandboxUnavailable, probe
+def _sandboxes() -> Iterator[Finding]:
+    """Both ways to run a submission, and whether its processes can be held to one sum."""
+    from autograder.run import KernelSandbox, Sandbox, SandboxUnavailable, cgroup, probe
 
+    for name, kind in (("sandbox", Sandbox), ("sandboxed kernel", KernelSandbox)):
+        try:
+            yield Finding(name, True, probe(kind))
+        except SandboxUnavailable as error:
+            yield Finding(name, False, str(error))
     try:
-        return Finding("sandbox", True, probe())
-    except SandboxUnavailable as error:
-        return Finding("sandbox", False, str(error))
+        seen = f"limits hold for all of a submission's processes together, in {cgroup.prepare()}"
+    except OSError as error:
+        seen = f"not used, the limits of each process and the warden's hold: {error}"
+    yield Finding("control groups", True, seen)  # they are a second line, nothing that grading waits for
 
 
 def _course(root: Path) -> Iterator[Finding]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import nbformat
 from nbgrader.preprocessors import NbGraderPreprocessor
+from traitlets import Bool
 
 from autograder import ingest
 from autograder.course_files import Course
-from autograder.pipeline import grade_notebook
+from autograder.pipeline import Runs, grade_notebook
 from autograder.pool import open_sandbox
 from autograder.questions import questions_of
-from autograder.run import Limits
+from autograder.run import KernelSandbox, Limits
 
 
 class Rebuild(NbGraderPreprocessor):
@@ -29,13 +31,22 @@ class Rebuild(NbGraderPreprocessor):
 class Judge(NbGraderPreprocessor):
     """Replaces nbgrader's execution: run in the sandbox, judge outside, put the points where nbgrader reads them."""
 
+    fresh_kernel = Bool(False, help="Run each submission in a fresh sandboxed Jupyter kernel, not in a fork.").tag(
+        config=True
+    )
+
     def preprocess(self, nb: Any, resources: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         """Run and judge the notebook."""
         problem_set, course = resources["nbgrader"]["assignment"], _course(self)
-        sandbox = open_sandbox(Limits())
+        sandbox = _kernels() if self.fresh_kernel else open_sandbox(Limits())
         notebook = json.loads(json.dumps(nb))
         graded = grade_notebook(notebook, questions_of(problem_set), course.seed(problem_set), sandbox)
         return nbformat.from_dict(graded.notebook), resources
+
+
+@cache
+def _kernels() -> Runs:
+    return KernelSandbox(Limits())
 
 
 def _course(preprocessor: NbGraderPreprocessor) -> Course:

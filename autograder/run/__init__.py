@@ -5,7 +5,8 @@ touches no file and no database, so that any process on any machine can do it.
 """
 
 from autograder.run.client import Sandbox, Unsandboxed
+from autograder.run.kernel import KernelSandbox
 from autograder.run.outcome import CellRun, Limits, Outcome, SandboxUnavailable
 from autograder.run.probe import probe
 
-__all__ = ["CellRun", "Limits", "Outcome", "Sandbox", "SandboxUnavailable", "Unsandboxed", "probe"]
+__all__ = ["CellRun", "KernelSandbox", "Limits", "Outcome", "Sandbox", "SandboxUnavailable", "Unsandboxed", "probe"]

@@ -1,4 +1,4 @@
-"""The command line that starts the fork server inside bubblewrap, and what to do where that cannot be.
+"""The command line that starts Python inside bubblewrap, and what to do where that cannot be.
 
 The sandbox's file system is empty but for the grading environment, this project's few files, /proc, /dev and one
 scratch folder: no /usr, no /etc, no /home, nothing of the host.
@@ -18,7 +18,18 @@ from autograder.run.outcome import SandboxUnavailable
 
 CODE, ENVIRONMENT, SCRATCH = "/code", "/env", "/scratch"
 FIRST_UID, UIDS = 64_000, 1_000  # below 65534 (nobody), above what systems give to people and services
-ELSEWHERE = "On macOS, Windows and where namespaces are forbidden, grade in a podman container or WSL2."
+PODMAN = (
+    "podman run --rm -it --security-opt seccomp=unconfined --security-opt unmask=ALL -v .:/course -w /course "
+    "docker.io/library/python:3.12 bash -c 'apt-get update && apt-get install -y bubblewrap && "
+    'pip install "rnn-notebooks[grade]" && autograder grade ...\''
+)
+RECIPES = {
+    "darwin": "On macOS, grade in a container, in the course's folder: brew install podman; "
+    f"podman machine init --now; {PODMAN}",
+    "win32": "On Windows, grade in WSL2: wsl --install -d Ubuntu; then in Ubuntu: sudo apt install bubblewrap "
+    'python3-venv; python3 -m venv grading; grading/bin/pip install "rnn-notebooks[grade]". Or in podman: ' + PODMAN,
+}
+ELSEWHERE = f"Where none of this can be had, grade in WSL2 (Windows) or in a container: {PODMAN}"
 
 
 def find() -> str:
@@ -28,7 +39,9 @@ def find() -> str:
         SandboxUnavailable: not on Linux, or bubblewrap is not installed.
     """
     if sys.platform != "linux":
-        raise SandboxUnavailable(f"the sandbox needs Linux, this is {sys.platform}. {ELSEWHERE}")
+        raise SandboxUnavailable(
+            f"the sandbox needs Linux, this is {sys.platform}. {RECIPES.get(sys.platform, PODMAN)}"
+        )
     path = shutil.which("bwrap")
     if path is None:
         raise SandboxUnavailable(f"bubblewrap is not installed: apt install bubblewrap (or dnf, pacman). {ELSEWHERE}")
@@ -40,12 +53,13 @@ def version() -> str:
     return subprocess.run([find(), "--version"], capture_output=True, text=True, check=False).stdout.strip()
 
 
-def command(environment: Environment, files: dict[str, int]) -> list[str]:
+def command(environment: Environment, files: dict[str, int], module: str) -> list[str]:
     """The command line.
 
     Args:
         environment: the grading environment.
         files: open descriptors of this project's files, by path.
+        module: whose `main` to start.
     """
     expected, name = environment.loader
     words = [find(), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
@@ -60,7 +74,7 @@ def command(environment: Environment, files: dict[str, int]) -> list[str]:
         words += ["--ro-bind-data", str(descriptor), f"{CODE}/{path}"]
     words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", SCRATCH, "--remount-ro", "/dev", "--remount-ro", "/"]
     words += ["--chdir", SCRATCH, "--"]
-    start = inside.start(jailed=True, before=[], after=[CODE, f"{ENVIRONMENT}/{PACKAGES}", SCRATCH])
+    start = inside.start(module, jailed=True, before=[], after=[CODE, f"{ENVIRONMENT}/{PACKAGES}", SCRATCH])
     return [*words, f"{ENVIRONMENT}/bin/python3", "-P", "-s", "-S", "-c", start]
 
 

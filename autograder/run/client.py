@@ -17,9 +17,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from autograder.run import bubblewrap, ending, environment, frames, inside, transcript
+from autograder.run import bubblewrap, cgroup, ending, environment, frames, inside, transcript
 from autograder.run.outcome import Limits, Outcome, SandboxUnavailable
 
+SERVER = "autograder.run.server"
 START_SECONDS = 60  # imports on a busy machine
 GRACE_SECONDS = 1.5  # after a submission's deadline, before the whole sandbox is ended
 
@@ -38,7 +39,7 @@ class Sandbox:
 
     def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008  # frozen
         self.limits = limits
-        self._server: _Server | None = None
+        self._server: Server | None = None
         trial = self.run(["pass"], {})
         if trial.ended != "finished":
             self.close()
@@ -94,19 +95,19 @@ class Sandbox:
             self._server.send(frames.pack(frames.JOB, job), deadline)
             while (frame := self._server.receive(deadline))[0] == frames.DATA:
                 data += frame[1]
-            return json.loads(frame[1]), bytes(data)
+            return self._server.judged(json.loads(frame[1])), bytes(data)
         except (TimeoutError, EOFError) as silence:
             self.close()
             return {"cause": "deadline" if isinstance(silence, TimeoutError) else "server", "status": 0}, bytes(data)
 
-    def _start(self) -> _Server:
+    def _start(self) -> Server:
         bubblewrap.find()  # before half a minute of copying
         found = environment.prepare()
-        files = {path: _as_descriptor(text) for path, text in inside.contents().items()}
+        files = {path: as_descriptor(text) for path, text in inside.contents().items()}
         try:
-            words = bubblewrap.command(found, files)
-            return _Server(words, bubblewrap.identity(), {}, tuple(files.values()))
-        except _NotStarted as failure:
+            words = bubblewrap.command(found, files, SERVER)
+            return Server(words, bubblewrap.identity(), {}, tuple(files.values()), cgroup.make(self.limits))
+        except NotStarted as failure:
             raise SandboxUnavailable(bubblewrap.explain(str(failure))) from None
         finally:
             for descriptor in files.values():
@@ -121,27 +122,43 @@ class Unsandboxed(Sandbox):
 
     sandboxed = False
 
-    def _start(self) -> _Server:
+    def _start(self) -> Server:
         with tempfile.TemporaryDirectory(prefix="rnn-notebooks-") as folder:
             for path, text in inside.contents().items():
                 target = Path(folder, path)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(text)
-            start = inside.start(jailed=False, before=[folder], after=["."])
+            start = inside.start(SERVER, jailed=False, before=[folder], after=["."])
             try:
-                return _Server([sys.executable, "-P", "-c", start], {}, {**os.environ, **inside.SETTINGS}, ())
-            except _NotStarted as failure:
+                return Server([sys.executable, "-P", "-c", start], {}, {**os.environ, **inside.SETTINGS}, ())
+            except NotStarted as failure:
                 raise SandboxUnavailable(f"the process that runs submissions did not start: {failure}") from None
 
 
-class _NotStarted(RuntimeError):
+class NotStarted(RuntimeError):
     """The server ended before it was ready; the message is what it said."""
 
 
-class _Server:
-    """A running fork server and the two pipes to it."""
+class Server:
+    """A running fork server and the two pipes to it.
 
-    def __init__(self, words: list[str], identity: dict[str, Any], settings: dict[str, str], keep: tuple[int, ...]):
+    Args:
+        words: the command line.
+        identity: who starts it, as keywords of Popen.
+        settings: its environment variables.
+        keep: descriptors that it inherits.
+        group: the control group that holds it; closed with it.
+    """
+
+    def __init__(
+        self,
+        words: list[str],
+        identity: dict[str, Any],
+        settings: dict[str, str],
+        keep: tuple[int, ...],
+        group: cgroup.Group | None = None,
+    ) -> None:
+        self._group, self._killed = group, 0
         with tempfile.TemporaryFile() as said:
             self._process = subprocess.Popen(
                 words,
@@ -152,6 +169,7 @@ class _Server:
                 cwd="/",
                 pass_fds=keep,
                 start_new_session=True,
+                preexec_fn=group.enter if group else None,
                 **identity,
             )
             assert self._process.stdin is not None
@@ -164,11 +182,24 @@ class _Server:
             except (EOFError, TimeoutError):
                 self.stop()
                 said.seek(0)
-                raise _NotStarted(said.read().decode("utf-8", "replace")) from None
+                raise NotStarted(said.read().decode("utf-8", "replace")) from None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The outermost process."""
+        return self._process
 
     def alive(self) -> bool:
         """Whether it still runs and its pipe is open."""
         return self._process.poll() is None and not select.select([self._from], [], [], 0)[0]
+
+    def judged(self, record: dict[str, Any]) -> dict[str, Any]:
+        """The warden's record; a process that the kernel ended for want of memory did not end by itself."""
+        killed = self._group.killed() if self._group is not None else 0
+        if killed > self._killed and record["cause"] == "exit":
+            record = {**record, "cause": "memory"}
+        self._killed = killed
+        return record
 
     def send(self, data: bytes, deadline: float) -> None:
         """Write all of `data`; raises EOFError or TimeoutError."""
@@ -205,12 +236,15 @@ class _Server:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        if self._group is not None:
+            self._group.close()
+            self._group = None
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
 
 
-def _as_descriptor(text: bytes) -> int:
+def as_descriptor(text: bytes) -> int:
     """An open file in memory: bubblewrap's user may not read the file on disk."""
     descriptor = os.memfd_create("code")
     os.write(descriptor, text)

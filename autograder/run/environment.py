@@ -57,13 +57,16 @@ class Environment:
     loader: tuple[str, str]
 
 
-def prepare() -> Environment:
+def prepare(also: Iterable[str] = ()) -> Environment:
     """Find the environment for this Python and these versions in the cache, or copy it there (half a minute, once).
+
+    Args:
+        also: distributions beside `WANTED`; each choice is an environment of its own.
 
     Raises:
         SandboxUnavailable: a distribution is missing, or no folder is safe to keep the copy in.
     """
-    distributions = _closure(WANTED)
+    distributions = _closure([*WANTED, *also])
     name = _key(distributions)
     for folder in _readable_caches():
         if (folder / name / "loader").exists() and _is_trustworthy(folder) and _is_trustworthy(folder / name):

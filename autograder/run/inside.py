@@ -17,6 +17,7 @@ FILES = {
     "autograder/check.py": _RUN / "sandboxed_check.py",
     "autograder/run/__init__.py": None,
     "autograder/run/frames.py": _RUN / "frames.py",
+    "autograder/run/in_kernel.py": _RUN / "in_kernel.py",
     "autograder/run/jail.py": _RUN / "jail.py",
     "autograder/run/seccomp.py": _RUN / "seccomp.py",
     "autograder/run/server.py": _RUN / "server.py",
@@ -44,13 +45,13 @@ def contents() -> dict[str, bytes]:
     return {name: path.read_bytes() if path else b"" for name, path in FILES.items()}
 
 
-def start(jailed: bool, before: list[str], after: list[str]) -> str:
-    """The Python text that starts the fork server, with folders to search before and after Python's own."""
+def start(module: str, jailed: bool, before: list[str], after: list[str]) -> str:
+    """The Python text that starts `module`'s `main`, with folders to search before and after Python's own."""
     return (
         "import sys, site\n"
         f"sys.path[:0] = {before!r}\n"
         f"sys.path += {after!r}\n"
         "site.sethelper()\n"
-        "from autograder.run.server import main\n"
+        f"from {module} import main\n"
         f"main(jailed={jailed})\n"
     )

@@ -57,8 +57,11 @@ print(json.dumps([finding for finding in findings if finding]))
 """
 
 
-def probe() -> str:
+def probe(kind: type[Sandbox] = Sandbox) -> str:
     """Start a sandbox and try its walls from inside.
+
+    Args:
+        kind: which way to run.
 
     Returns:
         One line that says what stands.
@@ -69,7 +72,7 @@ def probe() -> str:
     with (
         tempfile.NamedTemporaryFile(prefix="probe-") as canary,
         socket.create_server(("127.0.0.1", 0)) as listener,
-        Sandbox(Limits(cell_seconds=5)) as box,
+        kind(Limits(cell_seconds=5)) as box,
     ):
         folders = [str(Path.home()), os.getcwd(), str(Path(__file__).parent), "/etc", "/usr", "/home", "/root", "/tmp"]
         targets = {

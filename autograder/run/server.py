@@ -18,10 +18,13 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 from autograder.run import frames, jail, session, shell
 
+Body = Callable[[dict[str, Any], Callable[[bytes], None]], None]
 LOOK_EVERY = 0.1  # seconds between two looks at memory and at a submission that may have ended
 
 
@@ -41,7 +44,7 @@ def main(jailed: bool) -> None:
     while waiting.poll()[0][1] & select.POLLIN:
         warden = os.fork()
         if warden == 0:
-            _guard(lambda: _keep_watch(notebook, source, sink, jailed))
+            _guard(lambda: keep_watch(lambda job, write: session.run(notebook, job, write), source, sink, jailed))
         if os.waitpid(warden, 0)[1]:
             return  # the pipe is in an unknown state; the grader starts a new server
 
@@ -56,8 +59,15 @@ def _guard(body: Any) -> None:
         os._exit(status)
 
 
-def _keep_watch(notebook: shell.Shell, source: int, sink: int, jailed: bool) -> None:
-    """The warden: one submission from job to record."""
+def keep_watch(body: Body, source: int, sink: int, jailed: bool) -> None:
+    """The warden: one submission from job to record.
+
+    Args:
+        body: what the submission does, given the job and a way to write bytes to the grader.
+        source: where the job comes in; `job["keep"]` names open descriptors that the submission keeps.
+        sink: where what the submission writes, and the record, go out.
+        jailed: whether to put up walls.
+    """
     _, payload = frames.read(source)
     job = json.loads(payload)
     processes = os.open("/proc", os.O_RDONLY) if jailed else None
@@ -72,7 +82,7 @@ def _keep_watch(notebook: shell.Shell, source: int, sink: int, jailed: bool) -> 
     reader, writer = os.pipe()
     submission = os.fork()
     if submission == 0:
-        _guard(lambda: _be_the_submission(notebook, job, writer, scratch, jailed, processes))
+        _guard(lambda: _be_the_submission(body, job, writer, scratch, jailed, processes))
     os.close(writer)
     watch = _Watch(submission, job["limits"], processes, others)
     cause = watch.relay(reader, sink)
@@ -84,19 +94,20 @@ def _keep_watch(notebook: shell.Shell, source: int, sink: int, jailed: bool) -> 
 
 
 def _be_the_submission(
-    notebook: shell.Shell, job: dict[str, Any], writer: int, scratch: str, jailed: bool, processes: int | None
+    body: Body, job: dict[str, Any], writer: int, scratch: str, jailed: bool, processes: int | None
 ) -> None:
     os.setsid()
     if processes is not None:
         _offer_to_the_oom_killer(processes)
-    os.closerange(3, writer)
-    os.closerange(writer + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    kept = sorted([2, writer, *job.get("keep", ()), resource.getrlimit(resource.RLIMIT_NOFILE)[0]])
+    for below, above in pairwise(kept):
+        os.closerange(below + 1, above)
     os.chdir(scratch)
     if jailed:
         jail.lock(job["limits"])
     else:
         jail.limit(job["limits"], count_processes=False)
-    session.run(notebook, job, lambda line: frames.write(writer, line))
+    body(job, lambda line: frames.write(writer, line))
 
 
 def _offer_to_the_oom_killer(processes: int) -> None:

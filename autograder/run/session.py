@@ -63,7 +63,7 @@ def _run_cell(shell: Shell, source: str, seconds: float) -> str | None:
             problem = result.error_before_exec or result.error_in_exec
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        _close_figures()
+        close_figures()
     except BaseException as escaped:
         problem = escaped
     if problem is None:
@@ -74,7 +74,8 @@ def _run_cell(shell: Shell, source: str, seconds: float) -> str | None:
     return message if isinstance(problem, TookTooLong) else f"{name}: {message}"
 
 
-def _close_figures() -> None:
+def close_figures() -> None:
+    """Free what a cell has drawn."""
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is not None and pyplot.get_fignums():
         pyplot.close("all")

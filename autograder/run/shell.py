@@ -108,7 +108,7 @@ class Stream(io.TextIOBase):
         return True
 
 
-class _Hook(DisplayHook):
+class Hook(DisplayHook):
     """A cell's last expression becomes an execute_result."""
 
     def __call__(self, result: Any = None) -> None:
@@ -120,7 +120,7 @@ class _Hook(DisplayHook):
         self.shell.recorder.rich("execute_result", data, self.prompt_count)
 
 
-class _Publisher(DisplayPublisher):
+class Publisher(DisplayPublisher):
     """display() becomes display_data."""
 
     def publish(self, data: dict[str, Any], metadata: Any = None, **_: Any) -> None:
@@ -165,15 +165,20 @@ def message_of(error: BaseException) -> str:
         return "(the error's own text could not be made)"
 
 
-def build() -> Shell:
-    """Make the shell and run through it what cells usually do, so that a fork has nothing left to import."""
+def settings() -> Config:
+    """How IPython is set for grading."""
     config = Config()
     config.HistoryManager.enabled = False
     config.InteractiveShell.xmode = "Plain"  # the default prints context, 40 ms an error
     config.InteractiveShell.colors = "nocolor"
-    shell = Shell.instance(config=config, displayhook_class=_Hook, display_pub_class=_Publisher)
+    return config
+
+
+def build() -> Shell:
+    """Make the shell and run through it what cells usually do, so that a fork has nothing left to import."""
+    shell = Shell.instance(config=settings(), displayhook_class=Hook, display_pub_class=Publisher)
     shell.recorder = Recorder()
-    _accept_inline_settings(shell)
+    accept_inline_settings(shell)
     streams = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Stream("stdout", shell.recorder), Stream("stderr", shell.recorder)
     for source in WARM_UP:
@@ -197,7 +202,7 @@ WARM_UP = (
 )
 
 
-def _accept_inline_settings(shell: Shell) -> None:
+def accept_inline_settings(shell: Shell) -> None:
     """Let %config InlineBackend... pass, as it does in Jupyter."""
     try:
         from matplotlib_inline.config import InlineBackend
