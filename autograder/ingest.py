@@ -17,13 +17,16 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 20 << 20  # of a submitted notebook
+MAX_VALUES = 500_000  # strings, numbers, lists and so on in it: each costs Python up to 100 bytes
 MAX_CELLS = 2_000
 MAX_SOURCE = 1 << 20  # characters of one cell
 MAX_ANSWER = 10_000  # characters of a written answer
+NOT_COLLECTED = "not_collected.txt"  # in place of a notebook: why `autograder collect` could take none
 EXPLORE = "explore"  # the tag of instructor cells that are for playing, not for grading
 
 
@@ -60,8 +63,9 @@ def read(folder: Path, name: str) -> bytes:
         raise Ungradable("The submission is not a folder.") from error
     if name not in notebooks and len(notebooks) != 1:
         found = f"{len(notebooks)} other notebooks" if notebooks else "no notebook"
-        raise Ungradable(f"There is no {name} in the submission; there is {found}.")
-    return _read_regular_file(folder / (name if name in notebooks else notebooks[0]))
+        reason = "" if notebooks else reason_given(folder)
+        raise Ungradable(reason or f"There is no {name} in the submission; there is {found}.")
+    return read_regular_file(folder / (name if name in notebooks else notebooks[0]))
 
 
 def not_read(folder: Path, name: str) -> list[str]:
@@ -73,9 +77,30 @@ def not_read(folder: Path, name: str) -> list[str]:
     return [other for other in notebooks if other != name] if name in notebooks else []
 
 
-def _read_regular_file(path: Path) -> bytes:
+def reason_given(folder: Path) -> str:
+    """Why nothing could be collected for this folder, or nothing.
+
+    Read only where there is no notebook: whoever forges it earns the 0 that they would have had, in their own words.
+    """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        text = read_regular_file(folder / NOT_COLLECTED).decode("utf-8", "replace")
+    except Ungradable:
+        return ""
+    return "".join(c if c.isprintable() else " " for c in text[:1000]).strip()
+
+
+def read_regular_file(path: Path | str, inside: int | None = None) -> bytes:
+    """Read a file that a learner may have put there.
+
+    Args:
+        path: of the file; relative to the open folder `inside`, if there is one.
+
+    Raises:
+        Ungradable: a link, a pipe, a device, a folder, or too large.
+        PermissionError: we may not read it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=inside)
     except OSError as error:
         if isinstance(error, PermissionError):
             raise  # ours to mend, and nobody's zero
@@ -99,10 +124,12 @@ def parse(raw: bytes) -> list[Cell]:
     """Read the cells of a notebook file without trusting any of it.
 
     Raises:
-        Ungradable: not JSON, not a notebook of format 4, too deep or too many cells.
+        Ungradable: not JSON, not a notebook of format 4, too deep, too many cells, or more values than we unpack.
     """
+    if _holds_too_much(raw):
+        raise Ungradable(f"The notebook holds more than {MAX_VALUES:,} values. Clear its outputs, save, hand in again.")
     try:
-        notebook = json.loads(raw)
+        notebook = json.loads(raw.decode("utf-8-sig", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise Ungradable(
             "The file is not a notebook: it is not valid JSON. Was it cut off, or edited by hand?"
@@ -112,6 +139,18 @@ def parse(raw: bytes) -> list[Cell]:
     if len(notebook["cells"]) > MAX_CELLS:
         raise Ungradable(f"The notebook has more than {MAX_CELLS} cells.")
     return [_parse_cell(cell) for cell in notebook["cells"] if isinstance(cell, dict)]
+
+
+def _holds_too_much(raw: bytes) -> bool:
+    """Whether JSON of so few bytes would fill the memory: `[[],[],...` becomes 30 times its size.
+
+    Each value but the first follows a bracket, a comma or a colon. Those within strings do not count.
+    """
+    if sum(raw.count(mark) for mark in (b"[", b"{", b",", b":")) < MAX_VALUES:
+        return False
+    unescaped = raw.replace(b"\\\\", b"").replace(b'\\"', b"")
+    marks = (match for match in re.finditer(rb'"[^"]*"?|[\[{,:]', unescaped) if match[0][:1] != b'"')
+    return next(islice(marks, MAX_VALUES, None), None) is not None
 
 
 def _parse_cell(cell: dict[str, Any]) -> Cell:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from autograder.cli import doctor, feedback, grade, release, report
+from autograder.cli import collect, doctor, export, feedback, grade, release, report
 from autograder.course_files import CourseError
 
-COMMANDS = (release, grade, feedback, report, doctor)
+COMMANDS = (release, collect, grade, feedback, report, export, doctor)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").startswith(("autograder", "rnnlib")):
             raise
-        return _refuse(f'{error}. The grader needs its extra: pip install "rnn-notebooks[grade]"')
+        extra = "postgres" if error.name == "psycopg" else "grade"
+        return _refuse(f'{error}. The grader needs its extra: pip install "rnn-notebooks[{extra}]"')
     except Exception as error:
         if type(error).__name__ == "SandboxUnavailable":
             return _refuse(f"{error}\nGrading refuses to run code unprotected (--allow-unsandboxed overrides).")

@@ -325,3 +325,22 @@ def test_a_thousand_new_notes_are_read_in_no_time(released):
         order[at:at] = [note("x" * 9_000) for _ in range(1_900)]
 
     assert len(sources(submitted(released, edit))["why_any_length"]) < 2 * ingest.MAX_ANSWER
+
+
+@pytest.mark.parametrize(
+    "value", [b"[]", b"{}", b'""', b"1", b'{"a":1}', b'"\\""', b'"\\\\"', "[]".encode("utf-16-le")], ids=repr
+)
+def test_json_that_would_fill_the_memory_is_refused_before_it_is_unpacked(value, monkeypatch):
+    monkeypatch.setattr(ingest, "MAX_VALUES", 1_000)
+    monkeypatch.setattr(json, "loads", lambda text: pytest.fail("it was unpacked"))
+    comma = b",\0" if b"\0" in value else b","
+    with pytest.raises(ingest.Ungradable, match="Clear its outputs"):
+        ingest.parse(b'{"cells": [' + comma.join([value] * 1_000) + b"]}")
+
+
+@pytest.mark.parametrize("text", ["1,[{:" * 1_000, '",' * 1_000, "\\," * 1_000, '\\",' * 1_000, "\\\\" * 1_000])
+def test_what_stands_in_a_text_is_not_counted(text, monkeypatch):
+    monkeypatch.setattr(ingest, "MAX_VALUES", 100)
+    notebook = {"cells": [{"cell_type": "code", "source": text, "id": "x"}]}
+    (cell,) = ingest.parse(json.dumps(notebook).encode())
+    assert cell.source == text
