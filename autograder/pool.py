@@ -9,14 +9,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from autograder import ingest
 from autograder.pipeline import OUR_FAULT, Graded, Runs, grade, ungradable
 from autograder.questions import questions_of
-from autograder.run import Limits, Sandbox, SandboxUnavailable, Unsandboxed
+from autograder.run import KernelSandbox, Limits, Sandbox, SandboxUnavailable, Unsandboxed
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,34 @@ class Job:
     seed: int
     limits: Limits
     sandboxed: bool
+    kernel: bool = False
 
 
-_sandbox: Runs | None = None
+_opened: dict[tuple[Limits, bool, bool], Sandbox] = {}  # one at most: a process's sandbox
 
 
-def open_sandbox(limits: Limits, sandboxed: bool = True) -> Runs:
-    """This process's sandbox, opened at its first submission and kept.
+def open_sandbox(limits: Limits, sandboxed: bool = True, kernel: bool = False) -> Runs:
+    """This process's sandbox, opened at its first submission and kept until one under other limits is asked for.
+
+    Args:
+        limits: what every submission may use.
+        sandboxed: False runs code unprotected.
+        kernel: a fresh sandboxed kernel for each submission, in place of a fork.
 
     Raises:
         SandboxUnavailable: this machine cannot start one.
     """
-    global _sandbox
-    if _sandbox is None:
-        opened = Sandbox(limits) if sandboxed else Unsandboxed(limits)
-        atexit.register(opened.close)
-        _sandbox = opened
-    return _sandbox
+    asked = limits, sandboxed, kernel
+    if asked not in _opened:
+        _close_sandbox()
+        _opened[asked] = (Unsandboxed if not sandboxed else KernelSandbox if kernel else Sandbox)(limits)
+    return _opened[asked]
+
+
+@atexit.register
+def _close_sandbox() -> None:
+    while _opened:
+        _opened.popitem()[1].close()
 
 
 def grade_one(job: Job, raw: bytes) -> Graded:
@@ -54,7 +66,7 @@ def grade_one(job: Job, raw: bytes) -> Graded:
         SandboxUnavailable: the walls cannot be put up. That is nobody's zero: the run stops.
     """
     try:
-        sandbox = open_sandbox(job.limits, job.sandboxed)
+        sandbox = open_sandbox(job.limits, job.sandboxed, job.kernel)
         return grade(raw, job.released, questions_of(job.problem_set), job.seed, sandbox)
     except SandboxUnavailable:
         raise
@@ -110,7 +122,19 @@ def grade_many(
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    return ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Let a worker end with the run that started it: when that is killed, an idle worker would wait for ever."""
+    parent = parent_process()
+    assert parent is not None  # this runs in a worker
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def _grade_alone(job: Job, raw: bytes) -> Graded:
