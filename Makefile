@@ -43,6 +43,7 @@ grade-demo: $(READY)
 	@echo "Look at:"
 	@echo "  the class       $(DEMO)/report/ps1_rnn.html"
 	@echo "  one student     $(DEMO)/feedback/gil_transposed/ps1_rnn/ps1_rnn.html"
+	@echo "  as a mail       $(DEMO)/feedback/gil_transposed/ps1_rnn/ps1_rnn.txt"
 	@echo "  the records     $(DEMO)/records.json"
 	@echo "  the gradebook   cd $(DEMO) && ../../$(BIN)/nbgrader export"
 

@@ -91,7 +91,7 @@ def _grade(
         others = ingest.not_read(folders[student], name)
         if others:
             record["detail"] += f" Also handed in, and not read: {', '.join(map(printable, others))}."
-        journal.append(keys.pop(student), record, notebook)
+        journal.append(keys.pop(student), record, notebook, graded.seconds)
         yield record
         while known:
             yield journal.record(known.pop())

@@ -220,7 +220,8 @@ def _problem(
             time = question.axes[name].index("step")
             wrong = wrong[np.argsort(-wrong[:, time], kind="stable")]  # backwards, the last step comes first
         share = f"{len(wrong)} of {mine.size} entries differ" if mine.size > 1 else "the entry differs"
-        size = f"by up to {100 * np.max(error):.2g} % of the largest entry"
+        percent = 100 * np.max(error)
+        size = f"by up to {percent:{'.0f' if percent > 10 else '.2g'}} % of the largest entry"
         cut = f" It came as {mine.dtype}: fractions are cut off." if mine.dtype.kind in "iub" else ""
         return "value", f"{name}: {share}, {size}; first at {_at(question, name, wrong[0])}.{cut}"
     return None

@@ -111,10 +111,17 @@ class Journal:
         line = self._newest.get(student)
         return self.record(student) if line and (line.key, line.notebook) == (key, notebook) else None
 
-    def append(self, key: str, record: dict[str, Any], notebook: str) -> None:
-        """Add a result, on disk before this returns. The newline before it closes a line that a kill cut off."""
+    def append(self, key: str, record: dict[str, Any], notebook: str, seconds: float = 0.0) -> None:
+        """Add a result, on disk before this returns. The newline before it closes a line that a kill cut off.
+
+        Args:
+            key: names the submission and what it was graded with.
+            record: as `as_record` makes it.
+            notebook: the digest of the graded notebook.
+            seconds: how long its cells ran; beside the record, which is the same in every run.
+        """
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        line = json.dumps({"key": key, "notebook": notebook, "record": record}).encode()
+        line = json.dumps({"key": key, "notebook": notebook, "seconds": round(seconds, 3), "record": record}).encode()
         with self.path.open("ab") as file:
             at = file.tell() + 1
             file.write(b"\n" + line + b"\n")

@@ -15,7 +15,7 @@ def declare(
 ) -> argparse.ArgumentParser:
     """A command with its help, its `--course` and what runs it."""
     command: argparse.ArgumentParser = commands.add_parser(
-        name, help=explanation, description=explanation.capitalize() + "."
+        name, help=explanation, description=f"{explanation[0].upper()}{explanation[1:]}."
     )
     command.add_argument(
         "--course", type=Path, default=DEFAULT_COURSE, metavar="DIR", help=f"default: {DEFAULT_COURSE}"
