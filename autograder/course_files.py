@@ -18,6 +18,8 @@ from typing import Any
 from autograder.questions import questions_of
 from autograder.version import code_version
 
+LONGEST_NAME = 120  # bytes: nbgrader's ids hold 128 characters, file names 255 bytes with what is added to them
+
 
 class CourseError(RuntimeError):
     """Something is missing from the course folder; the message says what to do."""
@@ -174,9 +176,16 @@ def _is_there(path: Path) -> bool:
 
 
 def printable(name: str) -> str:
-    """A file's name with escapes for what cannot be printed or encoded."""
+    """A file's name with escapes for what cannot be printed or encoded.
+
+    Where that is longer than a file's name, or a gradebook's id, may be, its end is a digest of the whole.
+    """
     whole = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
+    if len(shown.encode()) <= LONGEST_NAME:
+        return shown
+    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{shown.encode()[: LONGEST_NAME - 9].decode('utf-8', 'ignore')}-{digest}"
 
 
 def write_atomically(path: Path, content: bytes, private: bool = False) -> None:

@@ -69,8 +69,10 @@ def read(folder: Path, name: str) -> bytes:
 
 
 def not_read(folder: Path, name: str) -> list[str]:
-    """The other notebooks that lie beside the one that `read` takes."""
+    """The other notebooks that lie beside the one that `read` takes; of a link, none: they are somebody else's."""
     try:
+        if not all(stat.S_ISDIR(os.lstat(path).st_mode) for path in (folder.parent, folder)):
+            return []
         notebooks = sorted(entry for entry in os.listdir(folder) if entry.endswith(".ipynb"))
     except NotADirectoryError:
         return []

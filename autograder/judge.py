@@ -133,10 +133,14 @@ def _outputs(question: Question, answer: Any, forward_only: bool = False) -> Out
         return Raised("WireError", "the answer is damaged", 0)
     if isinstance(answer.get("raised"), dict):
         raised = answer["raised"]
-        line, call = raised.get("line"), raised.get("call")
+        name, message, line, call = (raised.get(key) for key in ("type", "message", "line", "call"))
         who = question.called(1 if call == 1 and type(call) is int else 0)
-        message = str(raised.get("message"))[:500]
-        return Raised(str(raised.get("type"))[:100], message, line if type(line) is int else 0, who)
+        return Raised(
+            name[:100] if isinstance(name, str) else "an error",
+            message[:500] if isinstance(message, str) else "",
+            line if type(line) is int and 0 <= line < 1_000_000 else 0,
+            who,
+        )
     try:
         value = wire.decode(answer.get("value"))
     except wire.WireError as error:

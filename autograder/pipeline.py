@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -124,7 +125,7 @@ def _own_seed(seed: int, running: list[dict[str, Any]]) -> int:
 
     A submission may print its inputs, and its owner reads them in the feedback. To another submission they are no use.
     """
-    text = "\0".join([str(seed), *(cell["source"] for cell in running)])
+    text = json.dumps([str(seed), *(cell["source"] for cell in running)])  # where a cell ends must show
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 

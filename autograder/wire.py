@@ -83,13 +83,13 @@ def decode(message: Any, depth: int = 8) -> Any:
     kind = message.get("kind")
     if kind == "none":
         return None
-    if kind == "other":
-        return Refused(str(message.get("type"))[:100])
+    if kind == "other" and isinstance(message.get("type"), str):
+        return Refused(message["type"][:100])
     if kind == "tuple" and isinstance(message.get("items"), list) and len(message["items"]) <= MAX_ITEMS:
         return tuple(decode(item, depth - 1) for item in message["items"])
     if kind == "array":
         return _decode_array(message)
-    raise WireError(f"unknown kind of value: {str(kind)[:40]!r}")
+    raise WireError(f"unknown kind of value: {kind[:40]!r}" if isinstance(kind, str) else "a value without a kind")
 
 
 def _decode_array(message: dict[str, Any]) -> np.ndarray:
@@ -99,7 +99,7 @@ def _decode_array(message: dict[str, Any]) -> np.ndarray:
     if len(shape) > 32 or not all(type(n) is int and 0 <= n <= MAX_BYTES for n in shape):
         raise WireError("an array's shape is a short list of sizes")
     itemsize = np.dtype(dtype).itemsize
-    if math.prod(shape) * itemsize > MAX_BYTES or len(data) > 2 * MAX_BYTES:
+    if math.prod(max(n, 1) for n in shape) * itemsize > MAX_BYTES or len(data) > 2 * MAX_BYTES:
         raise WireError(f"an array may hold {MAX_BYTES >> 20} MiB")
     try:
         array = np.frombuffer(base64.b64decode(data, validate=True), dtype).reshape(shape).copy()

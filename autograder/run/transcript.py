@@ -31,9 +31,12 @@ def read(data: bytes, cells: int) -> tuple[list[CellRun], bool]:
 
 def _parse(line: bytes, number: int) -> CellRun | None:
     try:
-        record = json.loads(line.decode("utf-8", "replace"))
+        return _cell_run(json.loads(line.decode("utf-8", "replace")), number)
     except (ValueError, RecursionError):
         return None
+
+
+def _cell_run(record: Any, number: int) -> CellRun | None:
     if not isinstance(record, dict) or record.get("cell") != number or not isinstance(record.get("outputs"), list):
         return None
     error, seconds = record.get("error"), record.get("seconds")
