@@ -186,7 +186,7 @@ def test_a_score_given_by_hand_is_shown_as_such(course, hand_in):
         gradebook.db.commit()
     assert shown(course, "ada") == "11 of 20"
     page = (course / f"feedback/ada/{SET}/{SET}.html").read_text()
-    assert "(a person gave 6)" in page
+    assert "a person gave them, the machine had given 8" in page
     assert "<strong>Good.</strong>" in page
     assert "<script" not in page
 
