@@ -131,8 +131,7 @@ _LOCAL_BUGS = (
     Bug(
         "derivative_of_the_old_state",
         {"(1 - h_next**2)": "(1 - h**2)"},
-        "Your gradients come out with tanh' taken at the state *before* the step. Which state did this step's tanh "
-        "give?",
+        "Your gradients come out with tanh' taken at the state before the step. Which state did this step's tanh give?",
         _STEP,
     ),
     Bug(
@@ -178,7 +177,7 @@ _LOCAL_BUGS = (
     Bug(
         "recurrent_weights_meet_the_new_state",
         {"da.T @ h": "da.T @ h_next"},
-        "Your dW_hh comes out when the state *after* the step is used. Forwards, W_hh met the state before it.",
+        "Your dW_hh comes out when the state after the step is used. Forwards, W_hh met the state before it.",
         _STEP,
     ),
     Bug(
@@ -296,7 +295,11 @@ _STEP_EDITS: dict[str, dict[str, str]] = {
     "sigmoid_derivative": {"(1 - hs[t] ** 2)": "hs[t] * (1 - hs[t])"},
     "input_gradient_transposed": {"da @ W_ih": "da @ W_ih.T"},
     "state_gradient_transposed": {"da @ W_hh": "da @ W_hh.T"},
-    "weight_gradients_transposed": {"da.T @ x[t]": "x[t].T @ da", "da.T @ h_before": "h_before.T @ da"},
+    "weight_gradients_transposed": {
+        "np.zeros_like(W_ih)": "np.zeros_like(W_ih.T)",
+        "da.T @ x[t]": "x[t].T @ da",
+        "da.T @ h_before": "h_before.T @ da",
+    },
     "recurrent_weights_meet_the_new_state": {"da.T @ h_before": "da.T @ hs[t]"},
     "weights_averaged_over_the_batch": {
         "da.T @ x[t]": "da.T @ x[t] / x.shape[1]",
@@ -414,7 +417,7 @@ BACKWARD = Question(
         Bug(
             "first_step_meets_the_last_state",
             {"hs[t - 1] if t > 0 else h0": "hs[t - 1]"},
-            "Your dW_hh comes out when the first step meets the *last* state: hs[-1] is what hs[t - 1] means at t = 0. "
+            "Your dW_hh comes out when the first step meets the last state: hs[-1] is what hs[t - 1] means at t = 0. "
             "Before the first step there was h0.",
             _TIME,
         ),
@@ -502,6 +505,13 @@ TRUNCATED = Question(
     model=_truncated_model,
     bugs=(
         Bug(
+            "recurrent_weights_not_transposed",
+            {"h @ W_hh.T": "h @ W_hh", "da.T @ h_before": "h_before.T @ da", "da @ W_hh": "da @ W_hh.T"},
+            "Already forwards, W_hh is used without a transpose, and the way back goes with it. It is square, so no "
+            "shape error warns you: its rows are the units that receive.",
+            _TWO_PATHS,
+        ),
+        Bug(
             "gradient_crosses_windows",
             {
                 "        dh = np.zeros_like(h0)\n": "",
@@ -523,7 +533,7 @@ TRUNCATED = Question(
                 "hs[t - 1] if t > 0 else h0": "hs[t - 1] if t % k else h0",
                 "    for t in range(T):\n": "    for t in range(T):\n        h = h if t % k else h0\n",
             },
-            "Each of your windows begins with h0. Truncation cuts the gradient; the *state* is carried on.",
+            "Each of your windows begins with h0. Truncation cuts the gradient; the state is carried on.",
             _TRUNCATED,
         ),
         Bug(
@@ -532,7 +542,7 @@ TRUNCATED = Question(
                 "hs[t - 1] if t > 0 else h0": "hs[t - 1] if t % k else (h0 if t == 0 else 0 * h0)",
                 "    for t in range(T):\n": "    for t in range(T):\n        h = h if t % k or t == 0 else 0 * h0\n",
             },
-            "Your windows after the first begin with zeros. Truncation cuts the gradient; the *state* is carried on.",
+            "Your windows after the first begin with zeros. Truncation cuts the gradient; the state is carried on.",
             _TRUNCATED,
         ),
         Bug(

@@ -30,7 +30,7 @@ def course_in_lab(lab, root):
     return lab
 
 
-@pytest.mark.parametrize("lesson", ["00_start_here", "03_rnn_forward"])
+@pytest.mark.parametrize("lesson", ["00_start_here", "03_rnn_forward", "04_bptt"])
 def test_a_lesson_runs_and_its_picture_follows_the_slider(course_in_lab, lesson):
     with course_in_lab.open(f"notebooks/{lesson}.ipynb") as notebook:
         notebook.run_all()
