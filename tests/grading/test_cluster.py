@@ -3,7 +3,8 @@
 import json
 import os
 import signal
-import sys
+import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,18 +13,25 @@ from autograder.course_files import Course, CourseError
 from autograder.ingest import Ungradable
 from autograder.run import Limits, SandboxUnavailable
 
-cloudpickle = pytest.importorskip("cloudpickle", reason="needs the extra `cluster`")
 dask = pytest.importorskip("dask", reason="needs the extra `cluster`")
 distributed = pytest.importorskip("distributed", reason="needs the extra `cluster`")
 pytestmark = pytest.mark.sandbox
 SET = "ps1_rnn"
-cloudpickle.register_pickle_by_value(sys.modules[__name__])  # the workers cannot import the tests
+
+
+@contextmanager
+def importable(root):
+    """Workers start with our search path, and must find the stand-ins below."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.syspath_prepend(root)
+        yield
 
 
 @pytest.fixture(scope="module")
-def local():
+def local(root):
     """A scheduler and two worker processes on this machine, as `dask scheduler` and `dask worker` start them."""
     with (
+        importable(root),
         dask.config.set({"distributed.scheduler.allowed-failures": 1}),
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=2, processes=True, host="127.0.0.1", dashboard_address=None
@@ -64,6 +72,7 @@ def test_a_cluster_gives_what_the_pool_gives_though_a_worker_is_killed(local, jo
 def kill_or_grade(job, raw, code, real=cluster._grade_there):
     """Stands in for grading: one submission ends its worker, as where the system has no memory left."""
     if raw == b"kill":
+        time.sleep(2)  # Dask gives up a worker that dies while it is still being started
         os.kill(os.getpid(), signal.SIGKILL)
     return real(job, raw, code)
 
