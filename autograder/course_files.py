@@ -18,7 +18,7 @@ from typing import Any
 from autograder.questions import questions_of
 from autograder.version import code_version
 
-LONGEST_NAME = 120  # bytes: nbgrader's ids hold 128 characters, file names 255 bytes with what is added to them
+LONGEST_ID = 120  # bytes: nbgrader's ids hold 128 characters, file names 255 bytes with what is added to them
 
 
 class CourseError(RuntimeError):
@@ -97,7 +97,7 @@ class Course:
         if not submitted.is_dir():
             return {}
         entries = [entry for entry in os.scandir(submitted) if not entry.name.startswith(".") and entry.is_dir()]
-        folders = {printable(entry.name): Path(entry.path) / problem_set for entry in entries}
+        folders = {id_of(entry.name): Path(entry.path) / problem_set for entry in entries}
         return {student: folder for student, folder in sorted(folders.items()) if _is_there(folder)}
 
     def out(self, kind: str, student: str, problem_set: str, suffix: str = ".ipynb") -> Path:
@@ -175,17 +175,19 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def printable(name: str) -> str:
-    """A file's name with escapes for what cannot be printed or encoded.
+def printable(text: str) -> str:
+    """The text with escapes for what cannot be printed or encoded."""
+    whole = text.encode("utf-8", "backslashreplace").decode()
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
 
-    Where that is longer than a file's name, or a gradebook's id, may be, its end is a digest of the whole.
-    """
-    whole = name.encode("utf-8", "backslashreplace").decode()
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in whole)
-    if len(shown.encode()) <= LONGEST_NAME:
+
+def id_of(folder: str) -> str:
+    """The student's id that a folder's name stands for: printable, and where too long, ended by a digest of it all."""
+    shown = printable(folder)
+    if len(shown.encode()) <= LONGEST_ID:
         return shown
-    digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return f"{shown.encode()[: LONGEST_NAME - 9].decode('utf-8', 'ignore')}-{digest}"
+    digest = hashlib.sha256(folder.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return f"{shown.encode()[: LONGEST_ID - 9].decode('utf-8', 'ignore')}-{digest}"
 
 
 def write_atomically(path: Path, content: bytes, private: bool = False) -> None:

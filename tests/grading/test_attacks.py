@@ -25,7 +25,7 @@ import psutil
 import pytest
 
 from autograder import cli, pipeline
-from autograder.course_files import Course, printable
+from autograder.course_files import Course, id_of
 from autograder.questions import questions_of
 from autograder.report.pages import lesson_link
 from autograder.run import CellRun, Outcome
@@ -74,7 +74,7 @@ class Submission:
 
     @property
     def student(self):
-        return printable(self.folder)
+        return id_of(self.folder)
 
 
 def cell(notebook, name):
