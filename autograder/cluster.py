@@ -35,10 +35,9 @@ from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from autograder import ingest, pool
+from autograder import pool
 from autograder.course_files import CourseError
-from autograder.pipeline import Graded, ungradable
-from autograder.questions import questions_of
+from autograder.pipeline import Graded
 from autograder.run import SandboxUnavailable
 from autograder.version import code_version
 
@@ -51,7 +50,7 @@ LOOK_SECONDS = 2  # between two looks at the workers while nothing comes back
 
 
 def grade_many(
-    job: pool.Job, submissions: Iterable[tuple[str, bytes | ingest.Ungradable]], address: str
+    job: pool.Job, submissions: Iterable[tuple[str, pool.Read]], address: str
 ) -> Iterator[tuple[str, Graded]]:
     """Grade submissions on a cluster, in whatever order they finish.
 
@@ -73,10 +72,10 @@ def grade_many(
         while True:
             room = 0 if suspects else max(0, 2 * workers.count() - len(running))
             for student, raw in islice(remaining, room):
-                if isinstance(raw, ingest.Ungradable):
-                    yield student, ungradable(str(raw), job.released, questions_of(job.problem_set))
-                else:
+                if isinstance(raw, bytes):
                     running[_submit(client, job, raw)] = student, raw
+                else:
+                    yield student, pool.unread(job, raw)
             if not running and not suspects and room:
                 break
             for future in _finished(running, workers):

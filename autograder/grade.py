@@ -69,9 +69,9 @@ def _grade(
     keys: dict[str, str] = {}
     known: list[str] = []
 
-    def to_do() -> Iterator[tuple[str, bytes | ingest.Ungradable]]:
+    def to_do() -> Iterator[tuple[str, pool.Read]]:
         for student, raw in pool.read_all(folders, name):
-            content = ingest.digest(raw) if isinstance(raw, bytes) else f"ungradable: {raw}"
+            content = ingest.digest(raw) if isinstance(raw, bytes) else f"unread: {raw}"
             key = f"{content} {version}"
             record = None if options.force else journal.find(student, key, _notebook(course, student, problem_set))
             if record and _is_recorded(record, book.scores(student)):

@@ -74,7 +74,7 @@ def not_read(folder: Path, name: str) -> list[str]:
         if not all(stat.S_ISDIR(os.lstat(path).st_mode) for path in (folder.parent, folder)):
             return []
         notebooks = sorted(entry for entry in os.listdir(folder) if entry.endswith(".ipynb"))
-    except NotADirectoryError:
+    except (NotADirectoryError, PermissionError):
         return []
     return [other for other in notebooks if other != name] if name in notebooks else []
 

@@ -32,6 +32,8 @@ class Job:
     kernel: bool = False
 
 
+Read = bytes | ingest.Ungradable | PermissionError  # a submission's file, or why there is none
+
 _opened: dict[tuple[Limits, bool, bool], Sandbox] = {}  # one at most: a process's sandbox
 
 
@@ -74,6 +76,13 @@ def grade_one(job: Job, raw: bytes) -> Graded:
         return our_fault(job, error)
 
 
+def unread(job: Job, reason: ingest.Ungradable | PermissionError) -> Graded:
+    """The record of a submission that could not be read: what its owner did is a zero, what we may not read is ours."""
+    if isinstance(reason, PermissionError):
+        return our_fault(job, reason)
+    return ungradable(str(reason), job.released, questions_of(job.problem_set))
+
+
 def our_fault(job: Job, error: BaseException) -> Graded:
     """The record of a submission that the grader itself failed on: no points, and words for the instructor."""
     reason = f"The grader itself failed ({type(error).__name__}: {str(error)[:300]!r}). Your instructor can see this."
@@ -81,7 +90,7 @@ def our_fault(job: Job, error: BaseException) -> Graded:
 
 
 def grade_many(
-    job: Job, submissions: Iterable[tuple[str, bytes | ingest.Ungradable]], workers: int
+    job: Job, submissions: Iterable[tuple[str, Read]], workers: int
 ) -> Iterator[tuple[str, Graded]]:
     """Grade submissions in parallel, in whatever order they finish.
 
@@ -99,10 +108,10 @@ def grade_many(
     try:
         while True:
             for student, raw in islice(remaining, 0 if suspects else 2 * workers - len(running)):
-                if isinstance(raw, ingest.Ungradable):
-                    yield student, ungradable(str(raw), job.released, questions_of(job.problem_set))
-                else:
+                if isinstance(raw, bytes):
                     running[pool.submit(grade_one, job, raw)] = student, raw
+                else:
+                    yield student, unread(job, raw)
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -145,12 +154,12 @@ def _grade_alone(job: Job, raw: bytes) -> Graded:
             return our_fault(job, error)
 
 
-def read_all(folders: dict[str, Path], name: str) -> Iterator[tuple[str, bytes | ingest.Ungradable]]:
+def read_all(folders: dict[str, Path], name: str) -> Iterator[tuple[str, Read]]:
     """Read the submissions, one at a time; what cannot be read comes with its reason."""
     for student, folder in folders.items():
         try:
             yield student, ingest.read(folder, name)
-        except ingest.Ungradable as reason:
+        except (ingest.Ungradable, PermissionError) as reason:
             yield student, reason
 
 

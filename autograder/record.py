@@ -287,13 +287,12 @@ class Book:
 def handed_in_at(folder: Path) -> datetime | None:
     """The time in nbgrader's timestamp.txt beside a submission, if there is one that says a time."""
     path = folder / "timestamp.txt"
-    if not path.is_file() or path.is_symlink():
-        return None
-    with path.open(errors="replace") as file:
-        text = file.read(100).strip()
     try:
-        return utils.parse_utc(text)
-    except (ValueError, OverflowError):
+        if not path.is_file() or path.is_symlink():
+            return None
+        with path.open(errors="replace") as file:
+            return utils.parse_utc(file.read(100).strip())
+    except (ValueError, OverflowError, PermissionError):
         return None
 
 

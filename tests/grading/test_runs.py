@@ -69,6 +69,27 @@ def test_no_name_of_a_folder_stops_the_run_or_reaches_the_terminal_raw(course, h
     assert "two\nlines" not in printed
 
 
+def test_what_we_may_not_read_is_nobodys_zero_and_the_others_are_graded(course, hand_in, monkeypatch, capsys):
+    """Root may read everything: another user is stood in for."""
+    hand_in("ada", "right")
+    hand_in("zoe", "right")
+    names, opened = os.listdir, os.open
+
+    def refused(path):
+        if "submitted/ada" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "listdir", lambda path=".": refused(path) or names(path))
+        patched.setattr(os, "open", lambda path, *a, **more: refused(path) or opened(path, *a, **more))
+        assert cli.main(["grade", SET, "--course", str(course), "--json", str(course / "records.json")]) == 1
+    ada, zoe = json.loads((course / "records.json").read_text())
+    assert (ada["points"], ada["ended"], zoe["points"]) == (0, "grader failed", 17)
+    assert "Permission denied" in ada["detail"]
+    assert "their 0 is ours" in capsys.readouterr().out
+    assert points(course) == {"ada": 17, "zoe": 17}
+
+
 def test_a_name_that_is_not_utf8_is_graded_under_its_escape(course, hand_in):
     hand_in("zoe", "right")
     os.rename(os.fsencode(course / "submitted/zoe"), os.fsencode(course / "submitted") + b"/zo\xeb")
