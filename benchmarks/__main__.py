@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-SCRIPTS = "parity", "core", "memory", "imports", "torchref", "latency", "grading", "attacks"
+SCRIPTS = "parity", "core", "memory", "imports", "torchref", "latency", "explorers", "grading", "attacks"
 
 
 def main() -> None:

@@ -63,9 +63,11 @@ def show(rho):
 
 interact(show, rho=FloatSlider(0.5, min=0, max=2, step=0.05, description="rho"));
 """
-# watch(name) resolves to the milliseconds from the next keydown to the animation frame after the picture has changed.
+# watch(name, place, index) resolves to the milliseconds from the next keydown to the animation frame after the picture
+# has changed; the picture is the index-th element that the selector `place` finds.
+PLACES = {"explorer": "canvas[data-drawn]", "interact": ".widget-interact .jp-OutputArea"}
 WATCH = """() => {
-  window.watch = (name) => { window.move = new Promise((done) => {
+  window.watch = (name, place, index) => { window.move = new Promise((done) => {
     let start = null;
     addEventListener("keydown", (event) => { start = event.timeStamp; }, { capture: true, once: true });
     const painted = () => requestAnimationFrame(() => { seen.disconnect(); done(performance.now() - start); });
@@ -75,22 +77,27 @@ WATCH = """() => {
       const image = changes.flatMap((c) => [...c.addedNodes]).map((n) => n.querySelector?.("img")).find(Boolean);
       if (image) image.decode().then(painted);
     });
-    const place = { explorer: "canvas[data-drawn]", interact: ".widget-interact .jp-OutputArea" }[name];
-    seen.observe(document.querySelector(place), { attributeFilter: ["data-drawn"], childList: true, subtree: true });
+    const what = { attributeFilter: ["data-drawn"], childList: true, subtree: true };
+    seen.observe(document.querySelectorAll(place)[index], what);
   }); };
 }"""
 
 
-def measure(moves: int) -> tuple[dict[str, list[float]], str]:
-    """Milliseconds of each move, by name, and Chromium's version."""
+def lab_in_chromium() -> Any:
+    """The browser tests' own module for a JupyterLab in Chromium."""
     conftest = pathlib.Path(__file__).parents[1] / "tests" / "browser" / "conftest.py"
     spec = importlib.util.spec_from_file_location("lab_in_chromium", conftest)
     assert spec is not None
     assert spec.loader is not None
-    lab_in_chromium = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(lab_in_chromium)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def measure(moves: int) -> tuple[dict[str, list[float]], str]:
+    """Milliseconds of each move, by name, and Chromium's version."""
     times: dict[str, list[float]] = {"explorer": [], "interact": []}
-    with tempfile.TemporaryDirectory() as folder, lab_in_chromium.running_lab(pathlib.Path(folder)) as lab:
+    with tempfile.TemporaryDirectory() as folder, lab_in_chromium().running_lab(pathlib.Path(folder)) as lab:
         lab.write("latency.ipynb", COMPUTE, EXPLORER, INTERACT)
         with lab.open("latency.ipynb", height=2400) as notebook:  # both on screen: nothing scrolls during a move
             notebook.run_all()
@@ -106,7 +113,7 @@ def measure(moves: int) -> tuple[dict[str, list[float]], str]:
                 key = "ArrowRight" if i // 25 % 2 == 0 else "ArrowLeft"
                 for name, handle in handles.items():
                     handle.focus()
-                    page.evaluate("name => watch(name)", name)
+                    page.evaluate("([name, place]) => watch(name, place, 0)", [name, PLACES[name]])
                     page.keyboard.press(key)
                     elapsed = page.evaluate("() => window.move")
                     notebook.wait_until_idle()

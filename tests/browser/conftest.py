@@ -40,6 +40,10 @@ QUIET = [
     "--disable-sync",
 ]
 # Launch badges are pictures from other hosts; a test machine may have no network, so they come out blank.
+SETTINGS = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},  # otherwise only what is near the eye is on the page
+}
 ELSEWHERE = re.compile(r"^https?://(?!127\.0\.0\.1[:/])")
 BLANK = '<svg xmlns="http://www.w3.org/2000/svg" width="100" height="20"/>'
 # The badge in the page turns idle too early, so ask the kernel connection itself.
@@ -140,10 +144,12 @@ def running_lab(folder: pathlib.Path) -> Iterator[Lab]:
     from playwright.sync_api import sync_playwright
 
     root = folder / "root"
-    settings = folder / "settings" / "@jupyterlab" / "apputils-extension"
+    settings = folder / "settings" / "@jupyterlab"
     root.mkdir(parents=True)
-    settings.mkdir(parents=True)
-    (settings / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    for plugin, setting in SETTINGS.items():
+        path = settings / f"{plugin}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(setting))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -4,7 +4,11 @@ import json
 
 import pytest
 
+from tests.conftest import ROOT
+
 pytestmark = pytest.mark.browser
+LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SEEN = "canvas => canvas.toDataURL()"
 RIGHT = """def rnn_step(x, h, W_ih, W_hh, b_ih, b_hh):
     return np.tanh(x @ W_ih.T + b_ih + h @ W_hh.T + b_hh)
 """
@@ -30,37 +34,52 @@ def course_in_lab(lab, root):
     return lab
 
 
-@pytest.mark.parametrize("lesson", ["00_start_here", "03_rnn_forward", "04_bptt"])
-def test_a_lesson_runs_and_its_picture_follows_the_slider(course_in_lab, lesson):
+@pytest.mark.parametrize("lesson", [path.stem for path in LESSONS])
+def test_every_explorer_of_a_lesson_follows_each_of_its_controls(course_in_lab, lesson):
     with course_in_lab.open(f"notebooks/{lesson}.ipynb") as notebook:
         notebook.run_all()
-        notebook.page.evaluate("document.querySelector('.jp-WindowedPanel-outer')?.scrollTo(0, 0)")
-        explorer = first_explorer(notebook.page)
-        picture = explorer.locator("canvas").first
-        before = picture.evaluate("canvas => canvas.toDataURL()")
-        slider = explorer.locator("input[type=range]").first
-        slider.focus()
-        for _ in range(3):
-            slider.press("ArrowRight")
-        notebook.page.wait_for_function(
-            "([canvas, before]) => canvas.toDataURL() !== before",
-            arg=[picture.element_handle(), before],
-            timeout=20_000,
-        )
+        explorers = notebook.page.locator("section.rnn-explorer")
+        assert explorers.count()
+        for explorer in explorers.all():
+            explorer.scroll_into_view_if_needed()
+            explorer.locator("canvas[data-drawn]").wait_for()
+            controls = explorer.locator("form input, form select")
+            assert controls.count()
+            for control in controls.all():
+                assert follows(explorer, control), control.get_attribute("id")
         assert not notebook.errors
 
 
-def first_explorer(page):
-    """The first explorer of the notebook, scrolled to, since JupyterLab draws only what is near."""
-    for _ in range(60):
-        found = page.locator("canvas[data-drawn]")
-        if found.count():
-            found.first.scroll_into_view_if_needed()
-            return page.locator(".jp-OutputArea-output:has(canvas[data-drawn])").first
-        page.mouse.move(640, 500)
-        page.mouse.wheel(0, 700)
-        page.wait_for_timeout(300)
-    raise AssertionError("no explorer was drawn")
+def follows(explorer, control):
+    """Whether a few moves of a control change the picture; none may end in an error."""
+    canvas = explorer.locator("canvas")
+    before = picture = canvas.evaluate(SEEN)
+    for press in moves(control):
+        number = canvas.get_attribute("data-drawn")
+        press()
+        for _ in range(40):
+            if canvas.get_attribute("data-drawn") != number:
+                break
+            explorer.page.wait_for_timeout(50)
+        assert not explorer.locator("[role=alert]").text_content()
+        picture = canvas.evaluate(SEEN)
+        if picture != before:
+            break
+    return picture != before
+
+
+def moves(control):
+    """How a reader moves a control, a few times."""
+    kind = control.get_attribute("type") or "select"
+    if kind == "range":
+        at_the_end = control.evaluate("c => Number(c.value) >= Number(c.max)")
+        return [lambda: control.press("ArrowLeft" if at_the_end else "ArrowRight")] * 6
+    if kind == "checkbox":
+        return [control.click]
+    if kind == "text":
+        return [lambda: control.fill("another"), lambda: control.fill("one more")]
+    others = control.evaluate("c => [...c.options].map((o) => o.value).filter((value) => value !== c.value)")
+    return [lambda value=value: control.select_option(value) for value in others]
 
 
 def write(course_in_lab, name, step):
