@@ -13,7 +13,6 @@ import argparse
 import json
 import os
 import statistics
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +40,7 @@ def moved(notebook: Any, selector: str, index: int, name: str, handle: Any, move
 def measure(lessons: list[Path], moves: int) -> dict[str, list[float]]:
     """By explorer ("lesson: title"), and for the peer "interact"."""
     times: dict[str, list[float]] = {}
-    lab_in_chromium = latency.lab_in_chromium()
-    with tempfile.TemporaryDirectory() as folder, lab_in_chromium.running_lab(Path(folder)) as lab:
+    with latency.lab_in_chromium() as lab:
         lab.write("interact.ipynb", latency.COMPUTE, latency.INTERACT)
         with lab.open("interact.ipynb") as notebook:
             notebook.run_all()

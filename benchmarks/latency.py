@@ -11,12 +11,14 @@ canvas redrawn, or matplotlib's image decoded. Needs the extras lab and dev, and
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import os
 import pathlib
 import statistics
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 COMPUTE = """
@@ -83,21 +85,27 @@ WATCH = """() => {
 }"""
 
 
-def lab_in_chromium() -> Any:
-    """The browser tests' own module for a JupyterLab in Chromium."""
+@contextlib.contextmanager
+def lab_in_chromium() -> Iterator[Any]:
+    """A JupyterLab in Chromium, as the browser tests have it."""
     conftest = pathlib.Path(__file__).parents[1] / "tests" / "browser" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("lab_in_chromium", conftest)
+    spec = importlib.util.spec_from_file_location("browser_tests", conftest)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    tests = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tests)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        tests.running_chromium() as browser,
+        tests.running_lab(pathlib.Path(folder), browser) as lab,
+    ):
+        yield lab
 
 
 def measure(moves: int) -> tuple[dict[str, list[float]], str]:
     """Milliseconds of each move, by name, and Chromium's version."""
     times: dict[str, list[float]] = {"explorer": [], "interact": []}
-    with tempfile.TemporaryDirectory() as folder, lab_in_chromium().running_lab(pathlib.Path(folder)) as lab:
+    with lab_in_chromium() as lab:
         lab.write("latency.ipynb", COMPUTE, EXPLORER, INTERACT)
         with lab.open("latency.ipynb", height=2400) as notebook:  # both on screen: nothing scrolls during a move
             notebook.run_all()

@@ -25,8 +25,12 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -139,10 +143,19 @@ class Lab:
 
 
 @contextlib.contextmanager
-def running_lab(folder: pathlib.Path) -> Iterator[Lab]:
-    """Start JupyterLab and Chromium with everything they write in `folder`; stop both on leaving."""
+def running_chromium() -> Iterator[Browser]:
+    """Start Chromium; stop it on leaving. One at a time: Playwright allows no second one beside it."""
     from playwright.sync_api import sync_playwright
 
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def running_lab(folder: pathlib.Path, browser: Browser) -> Iterator[Lab]:
+    """Start JupyterLab with everything it writes in `folder`; stop it on leaving."""
     root = folder / "root"
     settings = folder / "settings" / "@jupyterlab"
     root.mkdir(parents=True)
@@ -173,10 +186,7 @@ def running_lab(folder: pathlib.Path) -> Iterator[Lab]:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             _wait_for(f"{address}/api/status?token={token}", server, folder / "server.log")
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-                yield Lab(browser, address, token, root)
-                browser.close()
+            yield Lab(browser, address, token, root)
         finally:
             server.terminate()
             server.wait(20)
@@ -193,11 +203,18 @@ def _wait_for(url: str, server: subprocess.Popen, log: pathlib.Path, timeout: fl
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One JupyterLab in Chromium for all browser tests of a run; each test opens its own page and kernel."""
+def chromium() -> Iterator[Browser]:
+    """One Chromium for all tests of a run."""
     if CHROMIUM is None:
         pytest.skip("no Chromium on the PATH")
     pytest.importorskip("playwright", reason="playwright is not installed")
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def lab(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One JupyterLab for all tests of a run; each test opens its own page and kernel."""
     pytest.importorskip("jupyterlab", reason="JupyterLab is not installed")
-    with running_lab(tmp_path_factory.mktemp("lab")) as running:
+    with running_lab(tmp_path_factory.mktemp("lab"), chromium) as running:
         yield running

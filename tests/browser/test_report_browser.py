@@ -9,13 +9,6 @@ from autograder import cli
 
 pytestmark = [pytest.mark.browser, pytest.mark.sandbox]
 SET = "ps1_rnn"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-]
 STUDENTS = ("ada_plain", "gil_transposed", "kim_batch_first", "evil_scripts_the_reader", "evil_exits")
 # Every text that is seen, with its contrast: WCAG 2.2's formula, against the nearest background that is painted.
 CONTRASTS = """() => {
@@ -49,16 +42,6 @@ def root(sample_class, tmp_path_factory):
     for command in ("grade", "feedback", "report"):
         assert cli.main([command, SET, "--course", str(root)]) == 0
     return root
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module", params=["class", "kim_batch_first", "evil_scripts_the_reader"])
