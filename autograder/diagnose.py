@@ -5,9 +5,10 @@ Where none does, `explain` says what is seen and never guesses. Neither shows an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations
+from itertools import chain, combinations, compress
 from typing import TypeAlias
 
 import numpy as np
@@ -70,11 +71,33 @@ def reproduce(
     """
     if all(isinstance(outputs, Raised) for outputs in got):
         return ()  # an exception alone has too many causes to name one
-    for bugs in chain(combinations(question.bugs, 1), combinations(question.bugs, 2)):
+    for bugs in chain(combinations(question.bugs, 1), _pairs(question, cases[0], got[0], first)):
         function = question.with_bugs(bugs)
         if function and all(_same(mine, _run(function, case), first) for case, mine in zip(cases, got, strict=True)):
             return bugs
     return ()
+
+
+def _pairs(question: Question, case: Case, mine: Outputs, first: int | None) -> Iterator[tuple[Bug, ...]]:
+    """All pairs, the likely ones first: neither breaks an output that is right, together they break all wrong ones."""
+    right = _run(question.model, case)
+    if isinstance(mine, Raised) or right is None:
+        yield from combinations(question.bugs, 2)
+        return
+    wrong = _broken(mine[:first], right)
+    by_itself: dict[Bug, set[int]] = {}
+    for bug in question.bugs:
+        answer = _run(question.with_bugs([bug]) or question.model, case)
+        by_itself[bug] = wrong if answer is None else _broken(answer[:first], right)
+    pairs = list(combinations(question.bugs, 2))
+    likely = [by_itself[a] <= wrong >= by_itself[b] and by_itself[a] | by_itself[b] == wrong for a, b in pairs]
+    yield from compress(pairs, likely)
+    yield from compress(pairs, map(operator.not_, likely))
+
+
+def _broken(mine: Sequence[np.ndarray | wire.Refused], right: Arrays) -> set[int]:
+    """Which outputs differ from the right ones."""
+    return {k for k, (a, b) in enumerate(zip(mine, right, strict=False)) if not _close(a, b)}
 
 
 def _run(function: Callable[..., Arrays], case: Case) -> Arrays | None:

@@ -91,12 +91,15 @@ def own_forward(
     if not bugs and not all(_near(mine, theirs[: len(forward)]) for mine, theirs in zip(got, expected, strict=True)):
         return set()
     right = {output for output in question.outputs if output not in forward}
+    bent = set()  # in one of an argument's directions is enough: in another a good forward may happen to be straight
     for k, probe in enumerate(drawn):
         i = cases.index(probe.case)
-        curve = moved[len(OFFSETS) * k : len(OFFSETS) * (k + 1)]
-        if not _agrees(question, probe, got[i], expected[i], curve):
+        curve = _curve(moved[len(OFFSETS) * k : len(OFFSETS) * (k + 1)], got[i], expected[i][: len(forward)])
+        if curve is None or not _agrees(question, probe, got[i], expected[i], curve):
             right.discard(probe.output)
-    return right
+        elif _bends(question, probe, curve):
+            bent.add(probe.output)
+    return right & bent
 
 
 def _near(mine: Outputs, theirs: Arrays) -> bool:
@@ -106,25 +109,32 @@ def _near(mine: Outputs, theirs: Arrays) -> bool:
     )
 
 
-def _agrees(question: Question, probe: Probe, got: Outputs, expected: Arrays, curve: Sequence[Outputs]) -> bool:
+def _curve(moved: Sequence[Outputs], here: Outputs, like: Arrays) -> list[np.ndarray] | None:
+    """The learner's forward along a probe: at `OFFSETS`, and last where it was not moved."""
+    assert not isinstance(here, Raised)
+    vectors = [_numbers(outputs, like) for outputs in (*moved, here[: len(like)])]
+    return None if any(vector is None for vector in vectors) else vectors  # type: ignore[return-value]
+
+
+def _bends(question: Question, probe: Probe, curve: Sequence[np.ndarray]) -> bool:
+    """Whether the learner's forward is curved along a probe, if less than the reference."""
+    forward, upstream = len(question.returned[0]), probe.case.upstream or ()
+    inputs = (*probe.inputs(), probe.case.inputs)
+    reference = [_joined(question.reference(*arguments, *upstream)[:forward]) for arguments in inputs]
+    mine, theirs = (np.max(np.abs(c[-2] - 2 * c[-1] + c[0])) for c in (curve, reference))
+    return bool(mine >= BEND * theirs)
+
+
+def _agrees(question: Question, probe: Probe, got: Outputs, expected: Arrays, curve: Sequence[np.ndarray]) -> bool:
     """Whether a gradient is that of the learner's forward, in the direction of one probe."""
-    at, forward = question.outputs.index(probe.output), len(question.returned[0])
+    at = question.outputs.index(probe.output)
     mine, theirs = got[at], expected[at]  # type: ignore[index]
     if not isinstance(mine, np.ndarray) or mine.shape != theirs.shape or not np.isfinite(mine).all():
         return False
     if np.max(np.abs(mine), initial=0.0) < SIZE * np.max(np.abs(theirs), initial=0.0):
         return False
-    outputs = (*curve, got[:forward])  # type: ignore[index]
-    values = [vector for vector in (_numbers(o, expected[:forward]) for o in outputs) if vector is not None]
-    if len(values) < len(outputs):
-        return False
-    before2, before, after, after2, here = values
+    before2, before, after, after2, _ = curve
     upstream = probe.case.upstream or ()
-    inputs = (*probe.inputs(), probe.case.inputs)
-    reference = [_joined(question.reference(*arguments, *upstream)[:forward]) for arguments in inputs]
-    bend = np.max(np.abs(reference[3] - 2 * reference[4] + reference[0]))
-    if np.max(np.abs(after2 - 2 * here + before2)) < BEND * bend:
-        return False
     # f'(0) = (f(-2δ) - 8 f(-δ) + 8 f(δ) - f(2δ)) / 12δ + O(δ⁴)
     derivative = (before2 - 8 * before + 8 * after - after2) / (12 * STEP)
     measured, claimed = _joined(upstream or (np.ones(1),)) @ derivative, np.sum(mine * probe.direction)

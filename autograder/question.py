@@ -159,9 +159,14 @@ class Question:
         return _compile(self.model, tuple(edits.items()))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
+def _text(model: Callable[..., Arrays]) -> str:
+    return textwrap.dedent(inspect.getsource(model))
+
+
+@lru_cache(maxsize=16384)  # every pair of a problem set's bugs, a few kilobytes each
 def _compile(model: Callable[..., Arrays], edits: tuple[tuple[str, str], ...]) -> Callable[..., Arrays]:
-    text = textwrap.dedent(inspect.getsource(model))
+    text = _text(model)
     replacement = dict(edits)
     for find in replacement:
         if text.count(find) != 1:
