@@ -208,7 +208,8 @@ def _problem(
     if isinstance(mine, wire.Refused):
         return "kind", f"{name} should be an array of numbers; it is: {mine.type_name}."
     if mine.dtype.kind == "c" or mine.dtype == np.float16:
-        return "kind", f"{name} came as {mine.dtype}; expected float64 or float32."
+        hint = " Where real numbers give complex ones, as eigenvalues do, take np.abs first." * (mine.dtype.kind == "c")
+        return "kind", f"{name} came as {mine.dtype}; expected float64 or float32.{hint}"
     if mine.shape != theirs.shape:
         axes = f": ({', '.join(question.axes[name])})" if len(question.axes[name]) == theirs.ndim else ""
         wrapped = " It lies in one more pair of brackets: is there a comma too many?"

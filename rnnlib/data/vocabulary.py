@@ -267,6 +267,14 @@ class Subwords(Vocabulary):
         tokenizer.train_from_iterator(texts_of(texts), trainer)
         return cls(tokenizer, bos_eos)
 
+    def first(self, merges: int) -> Self:
+        """The same vocabulary with only its first merges: what a smaller `max_size` would have learned."""
+        tokenizer = self._content()["tokenizer"]
+        model = tokenizer["model"]
+        kept = sorted(model["vocab"], key=model["vocab"].__getitem__)[: 256 + merges]
+        model["vocab"], model["merges"] = {token: i for i, token in enumerate(kept)}, model["merges"][:merges]
+        return self._restore({"tokenizer": tokenizer, "bos_eos": BOS in self.special})
+
     def _ids(self, text: str) -> list[int]:
         return [i + len(self.special) for i in self._tokenizer.encode(text, add_special_tokens=False).ids]
 

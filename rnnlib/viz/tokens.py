@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from rnnlib.data import datasets
 from rnnlib.data.batching import pad
-from rnnlib.data.libraries import optional
 from rnnlib.data.vocabulary import Characters, Subwords, Vocabulary, Words
 from rnnlib.viz import Choice, Dots, Explorer, Heatmap, Label, Line, Panel, Scene, Slider, Text
 from rnnlib.viz.scene import Box, Mark
@@ -215,11 +213,7 @@ def vocabulary(kind: str, merges: int = 0) -> Vocabulary:
         return Characters.build(_text())
     if kind == "words":
         return Words.build(_text(), min_count=2)
-    library, model = optional("tokenizers", "subwords"), json.loads(_learned())
-    model["model"]["merges"] = model["model"]["merges"][:merges]
-    known = {i: token for token, i in model["model"]["vocab"].items()}
-    model["model"]["vocab"] = {known[i]: i for i in range(256 + merges)}
-    return Subwords(library.Tokenizer.from_str(json.dumps(model)))
+    return _subwords().first(merges)
 
 
 @functools.cache
@@ -228,6 +222,5 @@ def _text() -> str:
 
 
 @functools.cache
-def _learned() -> str:
-    """All merges, learned once: fewer of them are the first of these."""
-    return json.dumps(Subwords.build(_text(), max_size=258 + MERGES)._content()["tokenizer"])
+def _subwords() -> Subwords:
+    return Subwords.build(_text(), max_size=258 + MERGES)

@@ -97,6 +97,18 @@ def test_the_same_text_always_gives_the_same_subwords(subwords):
     assert "".join(subwords.pieces("the cat")) == "the cat"
 
 
+@pytest.mark.parametrize("bos_eos", [False, True])
+def test_the_first_merges_are_what_a_smaller_vocabulary_learns(bos_eos):
+    special = 4 if bos_eos else 2
+    large = Subwords.build(TEXT, max_size=special + 276, bos_eos=bos_eos)
+    for merges in (0, 7, 20):
+        small = Subwords.build(TEXT, max_size=special + 256 + merges, bos_eos=bos_eos)
+        first = large.first(merges)
+        assert (first.special, first.tokens) == (small.special, small.tokens)
+        np.testing.assert_array_equal(first.encode(TEXT), small.encode(TEXT))
+    assert len(large.first(20).encode(TEXT)) < len(large.first(0).encode(TEXT))
+
+
 @pytest.mark.parametrize("kind", [Characters, Words, Subwords])
 @pytest.mark.parametrize("bos_eos", [False, True])
 def test_a_saved_vocabulary_comes_back_the_same(kind, bos_eos, tmp_path):
