@@ -14,6 +14,13 @@ ROOT = Path(__file__).parents[1]
 NEEDS = {"browser": "chromium", "sandbox": "bwrap"}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep a file's tests on one worker, where they share what they set up; the bug banks share nothing."""
+    for item in items:
+        if item.path.stem != "test_bug_banks":
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run and say why; in CI a missing program fails instead."""
     for marker, program in NEEDS.items():
