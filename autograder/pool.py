@@ -89,9 +89,7 @@ def our_fault(job: Job, error: BaseException) -> Graded:
     return replace(ungradable(reason, job.released, questions_of(job.problem_set)), ended=OUR_FAULT)
 
 
-def grade_many(
-    job: Job, submissions: Iterable[tuple[str, Read]], workers: int
-) -> Iterator[tuple[str, Graded]]:
+def grade_many(job: Job, submissions: Iterable[tuple[str, Read]], workers: int) -> Iterator[tuple[str, Graded]]:
     """Grade submissions in parallel, in whatever order they finish.
 
     Args:

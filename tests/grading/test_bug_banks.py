@@ -121,7 +121,9 @@ def right_for_its_own_forward(question, function, seed):
                 outputs = function(*inputs, *case.upstream)[:count]
                 return sum(np.sum(d * o) for d, o in zip(case.upstream or (1.0,), outputs, strict=True))
 
-            if not np.allclose(claimed[output], central_difference(loss, case.inputs[at]), rtol=1e-5, atol=1e-7):
+            real = np.isfinite(case.inputs[at])  # padding may be NaN: to move it is to change nothing
+            slope = central_difference(loss, case.inputs[at])
+            if not np.allclose(claimed[output][real], slope[real], rtol=1e-5, atol=1e-7):
                 right.discard(output)
     return right
 
@@ -172,6 +174,8 @@ def test_every_diagnosis_points_to_a_section_that_exists(question, root):
 def test_a_seed_repeats_its_cases_and_another_seed_does_not(question):
     first, again, other = question.draw(5), question.draw(5), question.draw(6)
     assert all(
-        np.array_equal(a, b) for x, y in zip(first, again, strict=True) for a, b in zip(x.inputs, y.inputs, strict=True)
+        np.array_equal(a, b, equal_nan=True)
+        for x, y in zip(first, again, strict=True)
+        for a, b in zip(x.inputs, y.inputs, strict=True)
     )
     assert not np.array_equal(first[0].inputs[0], other[0].inputs[0])
