@@ -6,7 +6,7 @@ from importlib import import_module
 
 from autograder.question import Question
 
-PROBLEM_SETS = ("ps1_rnn", "ps2_bptt", "ps3_gradients", "ps4_lstm", "ps6_masking")
+PROBLEM_SETS = ("ps1_rnn", "ps2_bptt", "ps3_gradients", "ps4_lstm", "ps5_gru", "ps6_masking")
 
 
 def questions_of(problem_set: str) -> dict[str, Question]:
