@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rnnlib.cells import gru
-from rnnlib.viz import Arrow, Band, Bars, Box, Dots, Explorer, Line, Panel, Scene, Slider
-from rnnlib.viz.carousel import BACK, FORWARD
+from rnnlib.viz import Band, Bars, Box, Dots, Explorer, Line, Panel, Scene, Slider
+from rnnlib.viz.carousel import BACK, arrows
 from rnnlib.viz.scene import Mark
 
 KEEP, RESET, CANDIDATE = "blue", "purple", "green"
@@ -53,21 +53,8 @@ def _diagram(back: bool) -> Panel:
     ]  # fmt: skip
     pairs += [(Box(box.x, -1.7, width=0.1, height=0.55), box, 1.5) for box in (z, n, release, r)]
     for start, end, width in pairs:
-        marks += _arrows(start, end, back, width)
+        marks += arrows(start, end, back, width)
     return Panel(marks, axes=False, x_limits=(-0.9, 11.2), y_limits=(-2.1, 2.5), height=270)
-
-
-def _arrows(start: Box, end: Box, back: bool, width: float) -> list[Mark]:
-    """The arrow forwards and, with `back`, the one that returns, side by side."""
-    there, home = Arrow.between(start, end), Arrow.between(end, start)
-    dx, dy = (0.0, 0.1) if abs(start.y - end.y) < 0.1 else (-0.12, 0.0)
-    dx, dy = (dx, dy) if back else (0.0, 0.0)
-    marks: list[Mark] = [
-        Arrow(there.x + dx, there.y + dy, there.to_x + dx, there.to_y + dy, color=FORWARD, width=width)
-    ]
-    if back:
-        marks.append(Arrow(home.x - dx, home.y - dy, home.to_x - dx, home.to_y - dy, color=BACK, width=width))
-    return marks
 
 
 # ---- the explorer ------------------------------------------------------------------------------------------------

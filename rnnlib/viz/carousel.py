@@ -66,15 +66,15 @@ def diagram(values: Mapping[str, float], title: str = "", back: bool = False, he
         (write, add, 1.5), (squash, release, 1.5), (o, release, 1.5), (release, out, 1.5),
     ]  # fmt: skip
     for start, end, width in pairs:
-        marks += _arrows(start, end, back, width)
+        marks += arrows(start, end, back, width)
     tap = Box(8.6, 2, "", width=0.01, height=0.01)  # where h branches off the state
-    marks += _arrows(tap, squash, back, 1.5)
+    marks += arrows(tap, squash, back, 1.5)
     for gate in (f, i, g, o):
-        marks += _arrows(Box(gate.x, -1.7, width=0.1, height=0.55), gate, back, 1.5)
+        marks += arrows(Box(gate.x, -1.7, width=0.1, height=0.55), gate, back, 1.5)
     return Panel(marks, title, axes=False, x_limits=(-0.9, 11.2), y_limits=(-2.1, 2.5), height=height)
 
 
-def _arrows(start: Box, end: Box, back: bool, width: float) -> list[Mark]:
+def arrows(start: Box, end: Box, back: bool, width: float) -> list[Mark]:
     """The arrow forwards and, with `back`, the one that returns, side by side."""
     there = Arrow.between(start, end, color=FORWARD, width=width)
     if not back:

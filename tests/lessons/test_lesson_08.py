@@ -19,7 +19,7 @@ from rnnlib.training import Epoch, Sequences
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Arrow, Dots, Line, blend, budget
+from rnnlib.viz import Arrow, Dots, Line, blend, budget, carousel
 from rnnlib.viz.static import png
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "08_gru.ipynb"
@@ -111,9 +111,9 @@ def arrows(scene, color):
 
 def test_every_arrow_of_the_diagram_has_one_that_returns():
     forwards, both = blend.cell(), blend.cell(back=True)
-    there, home = arrows(both, blend.FORWARD), arrows(both, blend.BACK)
-    assert len(arrows(forwards, blend.FORWARD)) == len(there) == len(home) == 14
-    assert not arrows(forwards, blend.BACK)
+    there, home = arrows(both, carousel.FORWARD), arrows(both, carousel.BACK)
+    assert len(arrows(forwards, carousel.FORWARD)) == len(there) == len(home) == 14
+    assert not arrows(forwards, carousel.BACK)
     for one, other in zip(there, home, strict=True):
         way, way_home = (np.array([a.to_x - a.x, a.to_y - a.y]) for a in (one, other))
         np.testing.assert_allclose(way, -way_home, atol=1e-12)
