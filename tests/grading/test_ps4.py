@@ -637,7 +637,7 @@ def test_the_worked_sequence_and_its_way_back_are_true(cells):
         u = caches[t].update
         summed = dh + dhs[t]
         all_of_c = dc + summed * u.o * (1 - u.tanh_c_next**2)
-        column = [values[t] for head, values in table.items() if head.startswith(("own", "$d"))]
+        column = [values[t] for head, values in table.items() if head.startswith(("own", "$d", "inside"))]
         np.testing.assert_allclose(column, [dhs[t], dh.item(), summed.item(), dc.item(), all_of_c.item()], atol=5.1e-5)
         _, dh, dc, *parts = lstm.step_backward(summed, dc, caches[t])
         total = [np.ravel(part) + (total[k] if total else 0) for k, part in enumerate(parts)]
