@@ -8,7 +8,7 @@ from tests.conftest import ROOT
 
 pytestmark = pytest.mark.browser
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SEEN = "canvas => canvas.toDataURL()"
+SEEN = "canvas => canvas.toDataURL() + canvas.parentElement.querySelector('.alt').textContent"
 RIGHT = """def rnn_step(x, h, W_ih, W_hh, b_ih, b_hh):
     return np.tanh(x @ W_ih.T + b_ih + h @ W_hh.T + b_hh)
 """
@@ -51,7 +51,7 @@ def test_every_explorer_of_a_lesson_follows_each_of_its_controls(course_in_lab, 
 
 
 def follows(explorer, control):
-    """Whether a few moves of a control change the picture; none may end in an error."""
+    """Whether a few moves of a control change the picture or what is said below it; none may end in an error."""
     canvas = explorer.locator("canvas")
     before = picture = canvas.evaluate(SEEN)
     for press in moves(control):
