@@ -151,6 +151,7 @@ def test_a_strange_precision_is_named(dtype):
 
 def test_whole_numbers_are_named_where_fractions_were_cut_off():
     assert "int64: fractions are cut off" in check("rnn_step", lambda *i: step(*i).astype(int)).diagnosis.text
+    assert "fractions" not in check("parameter_count", lambda *arguments: 7).diagnosis.text  # a count has none
 
 
 def test_one_output_in_float32_does_not_loosen_the_other():
