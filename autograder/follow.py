@@ -97,7 +97,7 @@ def own_forward(
         curve = _curve(moved[len(OFFSETS) * k : len(OFFSETS) * (k + 1)], got[i], expected[i][: len(forward)])
         if curve is None or not _agrees(question, probe, got[i], expected[i], curve):
             right.discard(probe.output)
-        elif _bends(question, probe, curve):
+        elif probe.output not in bent and _bends(question, probe, curve):
             bent.add(probe.output)
     return right & bent
 

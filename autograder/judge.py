@@ -227,8 +227,8 @@ def _problem(
         share = f"{len(wrong)} of {mine.size} entries differ" if mine.size > 1 else "the entry differs"
         percent = 100 * np.max(error)
         size = f"by up to {percent:{'.0f' if percent > 10 else '.2g'}} % of the largest entry"
-        whole = mine.dtype.kind in "iub" and not np.array_equal(theirs, np.round(theirs))
-        cut = f" It came as {mine.dtype}: fractions are cut off." if whole else ""
+        rounded = mine.dtype.kind in "iub" and not np.array_equal(theirs, np.round(theirs))
+        cut = f" It came as {mine.dtype}: fractions are cut off." if rounded else ""
         return "value", f"{name}: {share}, {size}; first at {_at(question, name, wrong[0])}.{cut}"
     return None
 

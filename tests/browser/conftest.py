@@ -43,11 +43,11 @@ QUIET = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# Launch badges are pictures from other hosts; a test machine may have no network, so they come out blank.
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},  # otherwise only what is near the eye is on the page
 }
+# Launch badges are pictures from other hosts; a test machine may have no network, so they come out blank.
 ELSEWHERE = re.compile(r"^https?://(?!127\.0\.0\.1[:/])")
 BLANK = '<svg xmlns="http://www.w3.org/2000/svg" width="100" height="20"/>'
 # The badge in the page turns idle too early, so ask the kernel connection itself.
