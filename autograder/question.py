@@ -6,8 +6,8 @@ import inspect
 import re
 import textwrap
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -157,6 +157,19 @@ class Question:
                 return None
             edits.update(bug.edits)
         return _compile(self.model, tuple(edits.items()))
+
+
+def with_upstream(cases: Iterable[Case], upstream: Callable[[Case], Arrays]) -> Iterator[Case]:
+    """A forward question's cases with what flows back: `upstream` draws it, for each case but the second.
+
+    That one is the first call again, with the same arrays.
+    """
+    general, again, *others = cases
+    general = replace(general, upstream=upstream(general))
+    yield general
+    yield replace(again, upstream=general.upstream)
+    for case in others:
+        yield replace(case, upstream=upstream(case))
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autograder.question import Arrays, Backward, Bug, Case, Part, Question
+from autograder.question import Arrays, Backward, Bug, Case, Part, Question, with_upstream
+from autograder.questions.gated import BACK_THROUGH_TIME, LOOP_BUGS, OF_WEIGHTS, STEP, SWEEP_BUGS, WEIGHTS
 from autograder.questions.ps4_lstm_bugs import (
     CAROUSEL,
     COMMON_BACKWARD_BUGS,
@@ -18,20 +19,11 @@ from autograder.questions.ps4_lstm_bugs import (
     GATES,
     RARER_BACKWARD_BUGS,
     RARER_FORWARD_BUGS,
-    STEP,
     order_bugs,
 )
 from rnnlib.cells import lstm
 
 LESSON = "07_lstm.ipynb"
-_TIME = "Back through time"
-_WEIGHTS = ("W_ih", "W_hh", "b_ih", "b_hh")
-_OF_WEIGHTS = {
-    "dW_ih": ("gate row", "input"),
-    "dW_hh": ("gate row", "unit before"),
-    "db_ih": ("gate row",),
-    "db_hh": ("gate row",),
-}
 _STATES = {"h_next": ("sequence", "unit"), "c_next": ("sequence", "unit")}
 
 
@@ -76,7 +68,7 @@ def _step_reference(*arguments: np.ndarray) -> Arrays:
 ONE_STEP = Question(
     name="lstm_step",
     title="One step of an LSTM",
-    arguments=("x", "h", "c", *_WEIGHTS),
+    arguments=("x", "h", "c", *WEIGHTS),
     outputs=("h_next", "c_next"),
     axes=_STATES,
     reference=_step_reference,
@@ -106,18 +98,8 @@ ONE_STEP = Question(
 # ---- one step back -------------------------------------------------------------------------------------------------
 
 
-def _with_gradients(rng: np.random.Generator, case: Case) -> Case:
-    """A step's case with what flows back."""
-    upstream = (rng.normal(size=case.inputs[1].shape), rng.normal(size=case.inputs[2].shape))
-    return Case(case.name, case.inputs, edge=case.edge, layout=case.layout, upstream=upstream)
-
-
 def _step_back_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general, _, *others = _step_cases(rng)
-    general = _with_gradients(rng, general)
-    yield general
-    yield Case("the same call again", general.inputs, upstream=general.upstream)
-    yield from (_with_gradients(rng, case) for case in others)
+    return with_upstream(_step_cases(rng), lambda case: tuple(rng.normal(size=s.shape) for s in case.inputs[1:3]))
 
 
 def _step_back_model(x, h, c, W_ih, W_hh, b_ih, b_hh, dh_next, dc_next):  # type: ignore[no-untyped-def]
@@ -158,14 +140,14 @@ _STEP_OUTPUTS = ("dx", "dh", "dc", "dW_ih", "dW_hh", "db_ih", "db_hh")
 STEP_BACKWARD = Question(
     name="lstm_step_backward",
     title="One step back",
-    arguments=("x", "h", "c", *_WEIGHTS),
+    arguments=("x", "h", "c", *WEIGHTS),
     outputs=("h_next", "c_next", *_STEP_OUTPUTS),
     axes={
         **_STATES,
         "dx": ("sequence", "input"),
         "dh": ("sequence", "unit"),
         "dc": ("sequence", "unit"),
-        **_OF_WEIGHTS,
+        **OF_WEIGHTS,
     },
     reference=_step_back_reference,
     cases=_step_back_cases,
@@ -271,7 +253,7 @@ _CARRY_BUGS = (
 FORWARD = Question(
     name="lstm_forward",
     title="An LSTM over time",
-    arguments=("x", "h0", "c0", *_WEIGHTS),
+    arguments=("x", "h0", "c0", *WEIGHTS),
     outputs=("hs", "h_last", "c_last"),
     axes={"hs": ("step", "sequence", "unit"), "h_last": ("sequence", "unit"), "c_last": ("sequence", "unit")},
     reference=_time_reference,
@@ -284,28 +266,10 @@ FORWARD = Question(
     model=_time_model,
     bugs=(
         Bug(
-            "states_saved_too_early",
-            {"hs.append(h_next)": "hs.append(h)"},
-            "Your hs begins with h0 and ends before the last state: each step's state is saved before the step.",
-            STEP,
-        ),
-        Bug(
             "cells_saved_for_states",
             {"hs.append(h_next)": "hs.append(c_next)"},
             "Your hs holds the cell states. What an LSTM shows to the outside is h.",
             GATES,
-        ),
-        Bug(
-            "every_state_is_the_last",
-            {"np.stack(hs)": "np.stack([h_next] * len(xs))"},
-            "All steps of your hs are the last one: one array was saved again and again and changed in place.",
-            STEP,
-        ),
-        Bug(
-            "stacked_batch_first",
-            {"np.stack(hs)": "np.stack(hs, axis=1)"},
-            "Your hs has sequences on its first axis. Time comes first: (T, N, H).",
-            STEP,
         ),
         Bug(
             "last_states_swapped",
@@ -325,24 +289,7 @@ FORWARD = Question(
             "Your c_last has been through tanh. The next window needs the cell state as it is.",
             CAROUSEL,
         ),
-        Bug(
-            "loops_over_the_batch",
-            {"in xs:": "in xs.swapaxes(0, 1):"},
-            "Your loop runs over sequences in place of steps: where T = N nothing stops it. Time comes first.",
-            STEP,
-        ),
-        Bug(
-            "reads_backwards",
-            {"in xs:": "in xs[::-1]:"},
-            "Your loop reads the sequence from its end. Step 0 comes first.",
-            STEP,
-        ),
-        Bug(
-            "stops_one_step_early",
-            {"in xs:": "in xs[:-1]:"},
-            "Your loop leaves out the last step.",
-            STEP,
-        ),
+        *LOOP_BUGS,
         *_CARRY_BUGS,
         *COMMON_FORWARD_BUGS,
         *RARER_FORWARD_BUGS,
@@ -357,17 +304,11 @@ FORWARD = Question(
 
 
 def _time_back_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general, _, *others = _time_cases(rng)
-
-    def with_gradients(case: Case) -> Case:
+    def gradients(case: Case) -> Arrays:
         x, h0, c0, *_ = case.inputs
-        upstream = (rng.normal(size=(len(x), *h0.shape)), rng.normal(size=h0.shape), rng.normal(size=c0.shape))
-        return Case(case.name, case.inputs, edge=case.edge, layout=case.layout, upstream=upstream)
+        return rng.normal(size=(len(x), *h0.shape)), rng.normal(size=h0.shape), rng.normal(size=c0.shape)
 
-    general = with_gradients(general)
-    yield general
-    yield Case("the same call again", general.inputs, upstream=general.upstream)
-    yield from map(with_gradients, others)
+    return with_upstream(_time_cases(rng), gradients)
 
 
 def _time_back_model(xs, h0, c0, W_ih, W_hh, b_ih, b_hh, dhs, dh_last, dc_last):  # type: ignore[no-untyped-def]
@@ -428,13 +369,7 @@ _TIME_BUGS = (
         {"dhs[t] + dh": "dhs[t]"},
         "At each step your h gets its gradient only from that step's own output. It entered the gates of the next step "
         "too: two paths lead back into it, and they add.",
-        _TIME,
-    ),
-    Bug(
-        "own_output_forgotten",
-        {"dhs[t] + dh": "dh"},
-        "Your gradient enters at the last step alone; what each step's own output contributes, dhs[t], is missing.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "cell_gradient_not_carried",
@@ -448,25 +383,13 @@ _TIME_BUGS = (
         {"dc_next = dc": "dc_next = dc_last"},
         "At every step dc_last flows into your cell state: what you compute for the step before is never put in its "
         "place.",
-        _TIME,
-    ),
-    Bug(
-        "state_gradient_never_updated",
-        {"dhs[t] + dh": "dhs[t] + dh_last"},
-        "At every step dh_last flows into your h: what you compute for the step before is never put in its place.",
-        _TIME,
-    ),
-    Bug(
-        "last_state_forgotten",
-        {"dh = dh_last": "dh = 0 * dh_last"},
-        "The gradient of the last state, dh_last, never enters. The loop back starts with it, not with zero.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "last_cell_forgotten",
         {"dc = dc_last": "dc = 0 * dc_last"},
         "The gradient of the last cell state, dc_last, never enters. The loop back starts with it, not with zero.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "forget_gate_one_step_off",
@@ -476,64 +399,37 @@ _TIME_BUGS = (
         CAROUSEL,
     ),
     Bug(
-        "forwards_through_time",
-        {"reversed(range(len(xs)))": "range(len(xs))", "dxs[::-1]": "dxs"},
-        "Your loop runs from the first step to the last. A gradient comes from later steps: they must be done before "
-        "it can be passed on.",
-        _TIME,
-    ),
-    Bug(
-        "weights_overwritten",
-        {"dW_ih + ": "", "dW_hh + ": ""},
-        "Your weight gradients are those of the first step alone: each step overwrites the one before. The same "
-        "weights serve at every step, and every step adds its share.",
-        _TIME,
-    ),
-    Bug(
-        "biases_overwritten",
-        {"db_ih + ": "", "db_hh + ": ""},
-        "Your bias gradients are those of the first step alone: each step overwrites the one before.",
-        _TIME,
-    ),
-    Bug(
-        "averaged_over_time",
-        {"dW_ih, dW_hh, db_ih, db_hh\n": "dW_ih / len(xs), dW_hh / len(xs), db_ih / len(xs), db_hh / len(xs)\n"},
-        "Your parameter gradients are divided by the number of steps. The loss is what takes means; gradients of "
-        "shared weights add up over time.",
-        _TIME,
-    ),
-    Bug(
         "first_step_meets_zeros",
         {"da.T @ h": "da.T @ (h if t > 0 else 0 * h)"},
         "Your dW_hh comes out when zeros stand before the first step. There the state was h0.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "first_cell_meets_zeros",
         {"dc_t * c": "dc_t * (c if t > 0 else 0 * c)"},
         "Your forget gate's gradient comes out when a cell state of zeros stands before the first step. There it was "
         "c0.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "first_step_meets_the_last_states",
         {"da.T @ h": "da.T @ (h if t > 0 else h_last)", "dc_t * c": "dc_t * (c if t > 0 else c_last)"},
         "Your gradients come out when the first step meets the last states: at t = 0 an index of t - 1 is that of the "
         "last step. Before the first step there were h0 and c0.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "initial_state_gradient_too_early",
         {"dh, dc, dW": "dh_next, dc, dW"},
         "Your dh0 is the gradient of the first state, not of the state before it: one step of the way back is missing.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "initial_cell_gradient_too_early",
         {"dh, dc, dW": "dh, dc_t, dW"},
         "Your dc0 is the gradient of the first cell state, not of the one before it: one step of the way back is "
         "missing.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
 )
 
@@ -541,14 +437,14 @@ _TIME_OUTPUTS = ("dx", "dh0", "dc0", "dW_ih", "dW_hh", "db_ih", "db_hh")
 BACKWARD = Question(
     name="lstm_backward",
     title="Back through time",
-    arguments=("x", "h0", "c0", *_WEIGHTS),
+    arguments=("x", "h0", "c0", *WEIGHTS),
     outputs=("hs", "h_last", "c_last", *_TIME_OUTPUTS),
     axes={
         **FORWARD.axes,
         "dx": ("step", "sequence", "input"),
         "dh0": ("sequence", "unit"),
         "dc0": ("sequence", "unit"),
-        **_OF_WEIGHTS,
+        **OF_WEIGHTS,
     },
     reference=_time_back_reference,
     cases=_time_back_cases,
@@ -561,6 +457,7 @@ BACKWARD = Question(
     ),
     model=_time_back_model,
     bugs=(
+        *SWEEP_BUGS,
         *_TIME_BUGS,
         *(bug for bug in _CARRY_BUGS if not bug.eases),
         *COMMON_FORWARD_BUGS,

@@ -6,10 +6,10 @@ Questions about whole sequences make them in the loop. A bank is searched in pai
 from __future__ import annotations
 
 from autograder.question import Bug
+from autograder.questions.gated import STEP, STEP_BUGS
 
-GATES, STEP, BIAS, CAROUSEL, BACK = (  # sections of lesson 07
+GATES, BIAS, CAROUSEL, BACK = (  # sections of lesson 07
     "Three gates and a cell state",
-    "One step",
     "Forget bias 1",
     "The constant error carousel",
     "One step back",
@@ -145,21 +145,7 @@ EASING_BUGS = (
 )
 
 RARER_FORWARD_BUGS = (
-    Bug(
-        "input_weights_reshaped",
-        {"W_ih.T": "W_ih.reshape(x.shape[1], -1)"},
-        "Your numbers come out when W_ih is given its other shape by reshape, which deals the numbers out anew, row by "
-        "row. In a transpose each stays with its row and column.",
-        STEP,
-    ),
-    Bug(
-        "recurrent_weights_reshaped",
-        {"W_hh.T": "W_hh.reshape(h.shape[1], -1)"},
-        "Your numbers come out when W_hh is given its other shape by reshape, which deals the numbers out anew, row by "
-        "row. In a transpose each stays with its row and column.",
-        STEP,
-    ),
-    Bug("input_bias_twice", {" + b_hh": " + b_ih"}, "b_ih is added twice, and b_hh not at all.", STEP),
+    *STEP_BUGS,
     Bug(
         "sigmoid_sign_lost",
         {f"np.exp(-a_{gate})": f"np.exp(a_{gate})" for gate in _SIGMA_GATES},

@@ -9,28 +9,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autograder.question import Arrays, Backward, Bug, Case, Part, Question
+from autograder.question import Arrays, Backward, Bug, Case, Part, Question, with_upstream
+from autograder.questions.gated import BACK_THROUGH_TIME, LOOP_BUGS, OF_WEIGHTS, STEP, SWEEP_BUGS, WEIGHTS
 from autograder.questions.ps5_gru_bugs import (
     COMMON_BACKWARD_BUGS,
     COMMON_FORWARD_BUGS,
     EASING_BUGS,
     RARER_BACKWARD_BUGS,
     RARER_FORWARD_BUGS,
-    STEP,
     convention_bugs,
 )
 from rnnlib.cells import gru
 from rnnlib.recurrent import GRU, LSTM, RNN
 
 LESSON = "08_gru.ipynb"
-_TIME, _BUDGET = "Back through time", "Counting parameters"
-_WEIGHTS = ("W_ih", "W_hh", "b_ih", "b_hh")
-_OF_WEIGHTS = {
-    "dW_ih": ("gate row", "input"),
-    "dW_hh": ("gate row", "unit before"),
-    "db_ih": ("gate row",),
-    "db_hh": ("gate row",),
-}
+_BUDGET = "Counting parameters"
 
 
 def _inputs(rng: np.random.Generator, N: int, D: int, H: int, T: int | None = None) -> Arrays:
@@ -69,7 +62,7 @@ def _step_model(x, h, W_ih, W_hh, b_ih, b_hh):  # type: ignore[no-untyped-def]
 ONE_STEP = Question(
     name="gru_step",
     title="One step of a GRU",
-    arguments=("x", "h", *_WEIGHTS),
+    arguments=("x", "h", *WEIGHTS),
     outputs=("h_next",),
     axes={"h_next": ("sequence", "unit")},
     reference=lambda *arguments: gru.step_forward(*arguments)[:1],
@@ -84,18 +77,8 @@ ONE_STEP = Question(
 # ---- one step back -------------------------------------------------------------------------------------------------
 
 
-def _with_gradient(rng: np.random.Generator, case: Case) -> Case:
-    """A step's case with what flows back."""
-    upstream = (rng.normal(size=case.inputs[1].shape),)
-    return Case(case.name, case.inputs, edge=case.edge, layout=case.layout, upstream=upstream)
-
-
 def _step_back_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general, _, *others = _step_cases(rng)
-    general = _with_gradient(rng, general)
-    yield general
-    yield Case("the same call again", general.inputs, upstream=general.upstream)
-    yield from (_with_gradient(rng, case) for case in others)
+    return with_upstream(_step_cases(rng), lambda case: (rng.normal(size=case.inputs[1].shape),))
 
 
 def _step_back_model(x, h, W_ih, W_hh, b_ih, b_hh, dh_next):  # type: ignore[no-untyped-def]
@@ -133,9 +116,9 @@ _STEP_OUTPUTS = ("dx", "dh", "dW_ih", "dW_hh", "db_ih", "db_hh")
 STEP_BACKWARD = Question(
     name="gru_step_backward",
     title="One step back",
-    arguments=("x", "h", *_WEIGHTS, "dh_next"),
+    arguments=("x", "h", *WEIGHTS),
     outputs=("h_next", *_STEP_OUTPUTS),
-    axes={**ONE_STEP.axes, "dx": ("sequence", "input"), "dh": ("sequence", "unit"), **_OF_WEIGHTS},
+    axes={**ONE_STEP.axes, "dx": ("sequence", "input"), "dh": ("sequence", "unit"), **OF_WEIGHTS},
     reference=_step_back_reference,
     cases=_step_back_cases,
     parts=(
@@ -207,7 +190,7 @@ _CARRY_BUGS = (
 FORWARD = Question(
     name="gru_forward",
     title="A GRU over time",
-    arguments=("x", "h0", *_WEIGHTS),
+    arguments=("x", "h0", *WEIGHTS),
     outputs=("hs", "h_last"),
     axes={"hs": ("step", "sequence", "unit"), "h_last": ("sequence", "unit")},
     reference=lambda *arguments: gru.forward(*arguments)[:2],
@@ -220,27 +203,9 @@ FORWARD = Question(
     model=_time_model,
     bugs=(
         Bug(
-            "states_saved_too_early",
-            {"hs.append(h_next)": "hs.append(h)"},
-            "Your hs begins with h0 and ends before the last state: each step's state is saved before the step.",
-            STEP,
-        ),
-        Bug(
             "candidates_saved_for_states",
             {"hs.append(h_next)": "hs.append(n)"},
             "Your hs holds the candidates. What a GRU shows to the outside is the blend, h.",
-            STEP,
-        ),
-        Bug(
-            "every_state_is_the_last",
-            {"np.stack(hs)": "np.stack([h_next] * len(xs))"},
-            "All steps of your hs are the last one: one array was saved again and again and changed in place.",
-            STEP,
-        ),
-        Bug(
-            "stacked_batch_first",
-            {"np.stack(hs)": "np.stack(hs, axis=1)"},
-            "Your hs has sequences on its first axis. Time comes first: (T, N, H).",
             STEP,
         ),
         Bug(
@@ -255,24 +220,7 @@ FORWARD = Question(
             "Your h_last is h0: the state before the sequence, not after it.",
             STEP,
         ),
-        Bug(
-            "loops_over_the_batch",
-            {"in xs:": "in xs.swapaxes(0, 1):"},
-            "Your loop runs over sequences in place of steps: where T = N nothing stops it. Time comes first.",
-            STEP,
-        ),
-        Bug(
-            "reads_backwards",
-            {"in xs:": "in xs[::-1]:"},
-            "Your loop reads the sequence from its end. Step 0 comes first.",
-            STEP,
-        ),
-        Bug(
-            "stops_one_step_early",
-            {"in xs:": "in xs[:-1]:"},
-            "Your loop leaves out the last step.",
-            STEP,
-        ),
+        *LOOP_BUGS,
         *_CARRY_BUGS,
         *convention_bugs(both_ways=False),
         *COMMON_FORWARD_BUGS,
@@ -287,17 +235,11 @@ FORWARD = Question(
 
 
 def _time_back_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general, _, *others = _time_cases(rng)
-
-    def with_gradients(case: Case) -> Case:
+    def gradients(case: Case) -> Arrays:
         x, h0, *_ = case.inputs
-        upstream = (rng.normal(size=(len(x), *h0.shape)), rng.normal(size=h0.shape))
-        return Case(case.name, case.inputs, edge=case.edge, layout=case.layout, upstream=upstream)
+        return rng.normal(size=(len(x), *h0.shape)), rng.normal(size=h0.shape)
 
-    general = with_gradients(general)
-    yield general
-    yield Case("the same call again", general.inputs, upstream=general.upstream)
-    yield from map(with_gradients, others)
+    return with_upstream(_time_cases(rng), gradients)
 
 
 def _time_back_model(xs, h0, W_ih, W_hh, b_ih, b_hh, dhs, dh_last):  # type: ignore[no-untyped-def]
@@ -351,84 +293,33 @@ _TIME_BUGS = (
         {"dhs[t] + dh": "dhs[t]"},
         "At each step your h gets its gradient only from that step's own output. It entered the next step too: two "
         "paths lead back into it, and they add.",
-        _TIME,
-    ),
-    Bug(
-        "own_output_forgotten",
-        {"dhs[t] + dh": "dh"},
-        "Your gradient enters at the last step alone; what each step's own output contributes, dhs[t], is missing.",
-        _TIME,
-    ),
-    Bug(
-        "state_gradient_never_updated",
-        {"dhs[t] + dh": "dhs[t] + dh_last"},
-        "At every step dh_last flows into your h: what you compute for the step before is never put in its place.",
-        _TIME,
-    ),
-    Bug(
-        "last_state_forgotten",
-        {"dh = dh_last": "dh = 0 * dh_last"},
-        "The gradient of the last state, dh_last, never enters. The loop back starts with it, not with zero.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "kept_share_of_the_next_step_alone",
         {"through_z = dh_next * z": "through_z = dh * z"},
         "What goes straight back through z lacks the step's own output, dhs[t]. First both gradients add up; then the "
         "sum goes back on every way.",
-        _TIME,
-    ),
-    Bug(
-        "forwards_through_time",
-        {"reversed(range(len(xs)))": "range(len(xs))", "dxs[::-1]": "dxs"},
-        "Your loop runs from the first step to the last. A gradient comes from later steps: they must be done before "
-        "it can be passed on.",
-        _TIME,
-    ),
-    Bug(
-        "inputs_gradient_in_the_order_of_the_walk",
-        {"dxs[::-1]": "dxs"},
-        "Your dx is right and its steps stand in the order in which you walked: from the last to the first.",
-        _TIME,
-    ),
-    Bug(
-        "weights_overwritten",
-        {"dW_ih + ": "", "dW_hh + ": ""},
-        "Your weight gradients are those of the first step alone: each step overwrites the one before. The same "
-        "weights serve at every step, and every step adds its share.",
-        _TIME,
-    ),
-    Bug(
-        "biases_overwritten",
-        {"db_ih + ": "", "db_hh + ": ""},
-        "Your bias gradients are those of the first step alone: each step overwrites the one before.",
-        _TIME,
-    ),
-    Bug(
-        "averaged_over_time",
-        {"dW_ih, dW_hh, db_ih, db_hh\n": "dW_ih / len(xs), dW_hh / len(xs), db_ih / len(xs), db_hh / len(xs)\n"},
-        "Your parameter gradients are divided by the number of steps. The loss is what takes means; gradients of "
-        "shared weights add up over time.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "first_step_meets_zeros",
         {"dq.T @ h": "dq.T @ (h if t > 0 else 0 * h)", "(h - n)": "((h if t > 0 else 0 * h) - n)"},
         "Your gradients come out when zeros stand before the first step. There the state was h0.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "first_step_meets_the_last_state",
         {"dq.T @ h": "dq.T @ (h if t > 0 else h_last)", "(h - n)": "((h if t > 0 else h_last) - n)"},
         "Your gradients come out when the first step meets the last state: at t = 0 an index of t - 1 is that of the "
         "last step. Before the first step there was h0.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
     Bug(
         "initial_state_gradient_too_early",
         {"dh, dW_ih": "dh_next, dW_ih"},
         "Your dh0 is the gradient of the first state, not of the state before it: one step of the way back is missing.",
-        _TIME,
+        BACK_THROUGH_TIME,
     ),
 )
 
@@ -436,9 +327,9 @@ _TIME_OUTPUTS = ("dx", "dh0", "dW_ih", "dW_hh", "db_ih", "db_hh")
 BACKWARD = Question(
     name="gru_backward",
     title="Back through time",
-    arguments=("x", "h0", *_WEIGHTS, "dhs", "dh_last"),
+    arguments=("x", "h0", *WEIGHTS),
     outputs=("hs", "h_last", *_TIME_OUTPUTS),
-    axes={**FORWARD.axes, "dx": ("step", "sequence", "input"), "dh0": ("sequence", "unit"), **_OF_WEIGHTS},
+    axes={**FORWARD.axes, "dx": ("step", "sequence", "input"), "dh0": ("sequence", "unit"), **OF_WEIGHTS},
     reference=_time_back_reference,
     cases=_time_back_cases,
     parts=(
@@ -450,6 +341,7 @@ BACKWARD = Question(
     ),
     model=_time_back_model,
     bugs=(
+        *SWEEP_BUGS,
         *_TIME_BUGS,
         *(bug for bug in _CARRY_BUGS if not bug.eases),
         *convention_bugs(both_ways=True),

@@ -6,10 +6,10 @@ Questions about whole sequences make them in the loop. A bank is searched in pai
 from __future__ import annotations
 
 from autograder.question import Bug
+from autograder.questions.gated import STEP, STEP_BUGS
 
-GATES, STEP, RESET, BACK = (  # sections of lesson 08
+GATES, RESET, BACK = (  # sections of lesson 08
     "Two gates and one state",
-    "One step",
     "Reset before or reset after",
     "One step back",
 )
@@ -210,21 +210,7 @@ EASING_BUGS = (
 )
 
 RARER_FORWARD_BUGS = (
-    Bug(
-        "input_weights_reshaped",
-        {"W_ih.T": "W_ih.reshape(x.shape[1], -1)"},
-        "Your numbers come out when W_ih is given its other shape by reshape, which deals the numbers out anew, row by "
-        "row. In a transpose each stays with its row and column.",
-        STEP,
-    ),
-    Bug(
-        "recurrent_weights_reshaped",
-        {"W_hh.T": "W_hh.reshape(h.shape[1], -1)"},
-        "Your numbers come out when W_hh is given its other shape by reshape, which deals the numbers out anew, row by "
-        "row. In a transpose each stays with its row and column.",
-        STEP,
-    ),
-    Bug("input_bias_twice", {" + b_hh": " + b_ih"}, "b_ih is added twice, and b_hh not at all.", STEP),
+    *STEP_BUGS,
     Bug(
         "sigmoid_sign_lost",
         {_sigma(gate): f"1 / (1 + np.exp(a_{gate} + q_{gate}))" for gate in "rz"},

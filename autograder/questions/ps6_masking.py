@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autograder.question import Arrays, Backward, Bug, Case, Part, Question
+from autograder.question import Arrays, Backward, Bug, Case, Part, Question, with_upstream
 from autograder.questions.ps6_masking_bugs import (
     BACKWARD_BUGS,
     BUCKETING,
@@ -339,18 +339,12 @@ FORWARD = Question(
 
 
 def _backward_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general, _, *others = _forward_cases(rng)
-
-    def with_gradients(case: Case) -> Case:
+    def gradients(case: Case) -> Arrays:
         x, h0, *_, lengths = case.inputs
         dhs = _with_padding(rng, rng.normal(size=(len(x), *h0.shape)), lengths, nan=case.edge)
-        upstream = dhs, rng.normal(size=h0.shape)
-        return Case(case.name, case.inputs, edge=case.edge, layout=case.layout, upstream=upstream)
+        return dhs, rng.normal(size=h0.shape)
 
-    general = with_gradients(general)
-    yield general
-    yield Case("the same call again", general.inputs, upstream=general.upstream)
-    yield from map(with_gradients, others)
+    return with_upstream(_forward_cases(rng), gradients)
 
 
 def _backward_model(x, h0, W_ih, W_hh, b_ih, b_hh, lengths, dhs, dh_last):  # type: ignore[no-untyped-def]
