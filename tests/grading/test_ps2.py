@@ -623,7 +623,7 @@ def test_the_worked_difference_is_true(cells):
 
 def reached(forward, backward, numerical=copies, size=0.9):
     """The line and the dots of the learner's picture, and its caption."""
-    from rnnlib.viz import reach
+    from rnnlib.viz.unrolling import reach
 
     scene = reach.reach(forward, backward, numerical, size)
     line, *dots = scene.panels[0].marks

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rnnlib import environment
-from rnnlib.viz import first_look
+from rnnlib.viz.basics import first_look
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 NOTEBOOK = REPOSITORY / "notebooks" / "00_start_here.ipynb"

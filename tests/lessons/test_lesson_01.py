@@ -15,7 +15,8 @@ from rnnlib.losses import binary_cross_entropy
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Arrow, Bars, Box, chain, decision, neuron, order
+from rnnlib.viz import Arrow, Bars, Box
+from rnnlib.viz.basics import chain, decision, neuron, order
 from rnnlib.viz.static import png
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "01_neural_networks.ipynb"

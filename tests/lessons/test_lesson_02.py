@@ -17,7 +17,8 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 pytest.importorskip("tokenizers", reason="the lesson needs rnn-notebooks[lab,data]")
 pytest.importorskip("statsmodels", reason="the lesson needs rnn-notebooks[lab,data]")
 
-from rnnlib.viz import Box, Dots, Line, leakage, tokens
+from rnnlib.viz import Box, Dots, Line
+from rnnlib.viz.basics import leakage, tokens
 from rnnlib.viz.static import png
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "02_sequences.ipynb"

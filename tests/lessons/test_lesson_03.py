@@ -13,8 +13,9 @@ from rnnlib.layers import linear_forward
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Arrow, Box, Label, recurrence
+from rnnlib.viz import Arrow, Box, Label
 from rnnlib.viz.static import png
+from rnnlib.viz.unrolling import recurrence
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "03_rnn_forward.ipynb"
 

@@ -17,9 +17,10 @@ from rnnlib.gradcheck import central_difference
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Arrow, Bars, Box, Dots, Line, unrolled
-from rnnlib.viz.recurrence import random_weights
+from rnnlib.viz import Arrow, Bars, Box, Dots, Line
 from rnnlib.viz.static import png
+from rnnlib.viz.unrolling import unrolled
+from rnnlib.viz.unrolling.recurrence import random_weights
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "04_bptt.ipynb"
 STEPS, UNITS, ALL = unrolled.STEPS, unrolled.UNITS, unrolled.ALL

@@ -18,7 +18,8 @@ from rnnlib.recurrent import GRU, LSTM, RNN
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Band, Box, Dots, Line, flow, lag_grid, saturation, spectrum
+from rnnlib.viz import Band, Box, Dots, Line
+from rnnlib.viz.gradients import flow, lag_grid, saturation, spectrum
 from rnnlib.viz.static import png
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "05_vanishing_exploding.ipynb"

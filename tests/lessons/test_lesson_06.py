@@ -20,7 +20,8 @@ from rnnlib.optim import clip_by_global_norm, clip_by_value, clip_per_tensor_nor
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Arrow, Bars, Dots, Heatmap, Label, Line, cliff, clipped, normlog
+from rnnlib.viz import Arrow, Bars, Dots, Heatmap, Label, Line
+from rnnlib.viz.gradients import cliff, clipped, normlog
 from rnnlib.viz.static import png
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "06_clipping.ipynb"

@@ -19,7 +19,8 @@ from rnnlib.models.tagger import SequenceTagger
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Arrow, Bars, Box, Line, carousel, gates
+from rnnlib.viz import Arrow, Bars, Box, Line
+from rnnlib.viz.gated import carousel, gates
 from rnnlib.viz.static import png
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "07_lstm.ipynb"

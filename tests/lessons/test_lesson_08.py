@@ -19,7 +19,8 @@ from rnnlib.training import Epoch, Sequences
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Arrow, Dots, Line, blend, budget, carousel
+from rnnlib.viz import Arrow, Dots, Line
+from rnnlib.viz.gated import blend, budget, carousel
 from rnnlib.viz.static import png
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "08_gru.ipynb"

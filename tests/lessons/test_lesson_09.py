@@ -17,9 +17,10 @@ from rnnlib.recurrent import GRU, LSTM
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
 from rnnlib.gradcheck import central_difference
-from rnnlib.viz import Bars, Box, Heatmap, Label, Line, held, invariance, pace, padding
-from rnnlib.viz.recurrence import random_weights
+from rnnlib.viz import Bars, Box, Heatmap, Label, Line
+from rnnlib.viz.lengths import held, invariance, pace, padding
 from rnnlib.viz.static import png
+from rnnlib.viz.unrolling.recurrence import random_weights
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "09_masking.ipynb"
 FINITE = [fill for fill, value in held.FILLS.items() if np.isfinite(value)]

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rnnlib.cells import rnn
-from rnnlib.viz import Heatmap, pulse
+from rnnlib.viz import Heatmap
+from rnnlib.viz.unrolling import pulse
 
 
 def forward(*inputs):

@@ -18,7 +18,7 @@ from rnnlib.models.tagger import SequenceTagger
 from rnnlib.probes import gate_activations
 from rnnlib.recurrent import LSTM
 from rnnlib.viz import Band, Bars, Choice, Dots, Explorer, Line, Panel, Scene, Slider, Text
-from rnnlib.viz.carousel import GATE_COLORS, diagram
+from rnnlib.viz.gated.carousel import GATE_COLORS, diagram
 from rnnlib.viz.scene import Mark
 
 LONGEST = 48  # characters, as many as have room under the axis

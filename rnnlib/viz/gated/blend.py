@@ -13,7 +13,7 @@ import numpy as np
 
 from rnnlib.cells import gru
 from rnnlib.viz import Band, Bars, Box, Dots, Explorer, Line, Panel, Scene, Slider
-from rnnlib.viz.carousel import BACK, arrows
+from rnnlib.viz.gated.carousel import BACK, arrows
 from rnnlib.viz.scene import Mark
 
 KEEP, RESET, CANDIDATE = "blue", "purple", "green"

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnlib.viz import Bars, Choice, Explorer, Heatmap, Label, Line, Panel, Scene, Slider
-from rnnlib.viz.recurrence import random_weights
+from rnnlib.viz.unrolling.recurrence import random_weights
 
 STEPS, UNITS, SEED = 14, 6, 3
 RULES = ("no mask", "multiply", "where", "where, inputs too")

@@ -13,8 +13,8 @@ import numpy as np
 
 from rnnlib.cells import rnn
 from rnnlib.viz import Arrow, Band, Bars, Box, Dots, Explorer, Label, Line, Panel, Scene, Slider
-from rnnlib.viz.recurrence import random_weights
 from rnnlib.viz.scene import Mark
+from rnnlib.viz.unrolling.recurrence import random_weights
 
 FORWARD, BACK = "blue", "vermillion"
 

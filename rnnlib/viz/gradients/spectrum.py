@@ -12,8 +12,8 @@ import numpy as np
 from rnnlib import init, probes
 from rnnlib.recurrent import RNN
 from rnnlib.viz import Choice, Dots, Explorer, Heatmap, Line, Panel, Scene, Slider, Toggle
-from rnnlib.viz.recurrence import random_weights
 from rnnlib.viz.scene import Mark
+from rnnlib.viz.unrolling.recurrence import random_weights
 
 UNITS, LAGS, SEED = 16, 40, 1
 GAUSSIAN, ORTHOGONAL, CHAINS = "Gaussian", "orthogonal", "chains"

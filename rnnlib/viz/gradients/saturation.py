@@ -9,7 +9,7 @@ import numpy as np
 from rnnlib import init, probes
 from rnnlib.recurrent import RNN
 from rnnlib.viz import Explorer, Heatmap, Panel, Scene, Slider
-from rnnlib.viz.flow import AXIS, arrives, lag_panel
+from rnnlib.viz.gradients.flow import AXIS, arrives, lag_panel
 
 UNITS, LAGS, SEED = 16, 50, 1
 ALONE = "W_hh alone"

@@ -15,7 +15,7 @@ import numpy as np
 from rnnlib.data.batching import bucket
 from rnnlib.recurrent import RNN
 from rnnlib.viz import Arrow, Box, Choice, Explorer, Heatmap, Label, Line, Panel, Scene, Slider
-from rnnlib.viz.pace import gains, panel, tokens_per_second
+from rnnlib.viz.lengths.pace import gains, panel, tokens_per_second
 from rnnlib.viz.scene import Mark
 
 DATA, WASTE, NOTHING = -0.5, 0.5, 0.0  # on the diverging map: blue, orange, white

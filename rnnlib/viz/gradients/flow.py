@@ -18,8 +18,8 @@ from rnnlib import probes
 from rnnlib.recurrent import GRU, LSTM, RNN
 from rnnlib.recurrent.stack import Stack
 from rnnlib.viz import Band, Explorer, Line, Panel, Scene, Slider
-from rnnlib.viz.recurrence import random_weights
 from rnnlib.viz.scene import Mark
+from rnnlib.viz.unrolling.recurrence import random_weights
 
 UNITS, OWN_UNITS, LAGS, SEED = 16, 8, 50, 1
 AXIS = 1e-8, 1e4, 300  # of shares that arrive: from, to, pixels high

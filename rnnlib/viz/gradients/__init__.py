@@ -1,0 +1,1 @@
+"""Pictures of gradients that vanish, explode and are clipped (lessons 05 and 06)."""

@@ -1,0 +1,1 @@
+"""Pictures of sequences of unequal length: padding, masks, and what they cost (lesson 09)."""
