@@ -1,0 +1,1 @@
+"""Pictures of training: schedules, optimisers, logs, and studies over seeds (lessons 10 to 12)."""
