@@ -285,7 +285,7 @@ def _recurrent_case(
 
 
 def _forward_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = _recurrent_case(rng, "T=5, N=4, numbers in the padding", _uneven(rng, 5, 4), 5, 3, 4, nan=False)
+    general = _recurrent_case(rng, "T=5, N=4, numbers in the padding", _uneven(rng, 5, 4), 5, 3, 6, nan=False)
     yield general
     yield Case("the same call again", general.inputs)
     yield _recurrent_case(rng, "NaN in the padding, and padding after every sequence", _uneven(rng, 4, 3), 5, 2, 5)
@@ -437,6 +437,7 @@ def _loss_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield _loss_case(rng, "one step of one sequence", np.array([1]), 2, 3, edge=True, layout="F")
     logits, targets, lengths = _loss_case(rng, "", _uneven(rng, 3, 2), 3, 4).inputs
     large = logits + rng.permutation([800.0, -800.0, 800.0, 0.0, 0.0, -800.0]).reshape(3, 2, 1)
+    large[0, 1, (targets[0, 1] + 1) % 4] += 800  # the target's own probability is too small for a float
     yield Case("large logits", (large, targets, lengths), edge=True, condition=10)  # near 800, float32 keeps 4 decimals
 
 
@@ -555,6 +556,12 @@ BUCKET = Question(
             "leftover_lost",
             {_CUT: "[order[i : i + size] for i in range(0, N - size + 1, size)]"},
             "The sequences left over at the end are in no batch. The last batch may be smaller; it counts.",
+            BUCKETING,
+        ),
+        Bug(
+            "last_batch_lost",
+            {_CUT: "[order[i : i + size] for i in range(0, N - size, size)]"},
+            "Your last batch is lost, even where it is full: range ends before its second number already.",
             BUCKETING,
         ),
         Bug(
@@ -812,6 +819,20 @@ REVERSE = Question(
             "padding_in_front",
             {_TURN: "out[len(x) - L :, n] = x[:L, n][::-1]"},
             "Your sequences are reversed and stand at the end, with zeros in front. They should begin at step 0.",
+            REVERSAL,
+        ),
+        Bug(
+            "padding_from_behind",
+            {_TURN: "out[:L, n] = x[::-1, n][:L]"},
+            "You reverse the whole batch and keep the first L steps: they begin with the padding. Reverse the first L "
+            "steps alone.",
+            REVERSAL,
+        ),
+        Bug(
+            "padding_from_in_front",
+            {_TURN: "out[:, n] = x[(L - 1 - np.arange(len(x))) % len(x), n]"},
+            "Your sequences are reversed, and after them stands what an index below 0 fetches: numbers from the end of "
+            "the batch. On padding it is zero.",
             REVERSAL,
         ),
         Bug(

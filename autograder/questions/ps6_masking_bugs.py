@@ -282,6 +282,14 @@ BACKWARD_BUGS = (
         RECURRENCE,
     ),
     Bug(
+        "held_steps_share_in_the_weights",
+        {_NEW: "arrived", "da @ W_hh + held": "np.where(m, da @ W_hh, arrived)"},
+        "Your gradient goes back right, past the steps that were held; but those steps get a share in weights, biases "
+        "or dx all the same. The gradient that enters a step must be zero where the state was held: what comes out "
+        "of it is then zero too.",
+        RECURRENCE,
+    ),
+    Bug(
         "everything_passes_by",
         {_HELD: "arrived"},
         "At every step your gradient also goes back past the step, unchanged. Only where the state was held is there "
@@ -297,8 +305,9 @@ BACKWARD_BUGS = (
     Bug(
         "zero_times_nan",
         {_CLEAN: "x"},
-        "Where the padding is NaN, your gradients are NaN. There is a zero in every term of it, and 0 · NaN is NaN: "
-        "one masked value multiplies an unmasked one, x or the state made of it.",
+        "Where the padding is NaN, your gradients are NaN, and it began in your masked_forward: x went into the step, "
+        "and so into the cache, with the NaN of its padding. A zero gradient does not help there, since 0 · NaN is NaN. "
+        "Put zeros in the padding of x before the step reads it.",
         MULTIPLICATION,
     ),
     Bug(
@@ -360,6 +369,13 @@ BACKWARD_BUGS = (
         "forwards_through_time",
         {"reversed(range(T))": "range(T)", "dxs[::-1]": "dxs"},
         "Your loop runs from the first step to the last. A gradient comes from later steps: they must be done first.",
+        RECURRENCE,
+    ),
+    Bug(
+        "inputs_gradient_in_the_order_of_the_walk",
+        {"dxs[::-1]": "dxs"},
+        "Your dx stands in the order in which you walked: the last step first. Turn it round before you stack it, or "
+        "write each step into its place.",
         RECURRENCE,
     ),
     Bug(
@@ -440,6 +456,16 @@ LOSS_BUGS = (
         LOSS,
     ),
     Bug(
+        "mean_of_means_of_what_is_not_empty",
+        {
+            f"{_TERMS}.sum() / count": f"({_TERMS}.sum(axis=0) / np.maximum(lengths, 1)).sum() / (lengths > 0).sum()",
+            f"{_SLOPES} / count": f"{_SLOPES} / (np.maximum(lengths, 1)[:, None] * (lengths > 0).sum())",
+        },
+        "Your loss is a mean over the sequences that are not empty of each one's own mean: a step of a short sequence "
+        "then weighs more than one of a long one. Here every valid position weighs the same.",
+        LOSS,
+    ),
+    Bug(
         "averaged_over_sequences",
         {"mask.sum()": "len(lengths)"},
         "You divide by the number of sequences. The mean is over valid positions.",
@@ -493,6 +519,13 @@ LOSS_BUGS = (
         {_MASK: "(targets != 0) + 0 * lengths > 0"},
         "Your mask comes from the targets: where the target is 0 it sees padding. 0 is a class like any other here; "
         "only lengths tells what is data.",
+        LOSS,
+    ),
+    Bug(
+        "zero_and_less_taken_for_padding",
+        {_MASK: "(targets > 0) + 0 * lengths > 0"},
+        "Your mask comes from the targets: where the target is 0 or less it sees padding. 0 is a class like any other "
+        "here, and on padding a class may stand too; only lengths tells what is data.",
         LOSS,
     ),
     Bug(
@@ -556,6 +589,25 @@ LOSS_BUGS = (
         {"shifted = z - z.max(axis=-1, keepdims=True)": "shifted = z"},
         "Your loss is right until the logits are large: exp(800) is infinity. Subtract the largest logit of each "
         "position first; the probabilities stay the same.",
+        LOSS,
+    ),
+    Bug(
+        "one_largest_logit_for_all",
+        {"z.max(axis=-1, keepdims=True)": "z.max()"},
+        "Your loss is right until some logits are large: you subtract the largest logit of the whole batch, and where "
+        "all logits are far below it every exp is 0, whose logarithm is minus infinity. Each position has a largest "
+        "logit of its own.",
+        LOSS,
+    ),
+    Bug(
+        "logarithm_of_what_became_zero",
+        {
+            "np.take_along_axis(shifted - np.log(total), y[:, :, None], axis=-1)": "np.log("
+            "np.take_along_axis(np.exp(shifted) / total, y[:, :, None], axis=-1))"
+        },
+        "Your loss is infinite where a target's logit is far below the largest: its probability is too small for a "
+        "float and becomes 0, whose logarithm is minus infinity. Leave the logarithm of the probability as a "
+        "difference: its logit minus the logarithm of the sum.",
         LOSS,
     ),
 )
