@@ -185,7 +185,9 @@ def _describe_return(names: Sequence[str], value: Any, and_cache: object) -> str
             else f"a {value.type_name}"
         )
     order = ", ".join([*names, *["a cache"] * bool(and_cache)])
-    return f"returned {came}; expected {len(names) + bool(and_cache)}, in this order: {order}"
+    forgotten = and_cache and came in ("one array", *[f"{len(names)} things"] * (len(names) > 1))
+    why = ". What your backward function will read must go along, as the last thing: the cache" * bool(forgotten)
+    return f"returned {came}; expected {len(names) + bool(and_cache)}, in this order: {order}{why}"
 
 
 def compare(question: Question, case: Case, got: Outputs, expected: Arrays) -> list[Finding]:

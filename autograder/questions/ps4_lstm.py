@@ -372,6 +372,20 @@ _TIME_BUGS = (
         BACK_THROUGH_TIME,
     ),
     Bug(
+        "own_output_flows_into_the_cell_too",
+        {"dc_next = dc\n": "dc_next = dc + dhs[t]\n"},
+        "dhs[t] enters your cell's gradient directly, beside its way through h. It is the gradient of h alone; to c it "
+        "comes through h = o tanh(c).",
+        CAROUSEL,
+    ),
+    Bug(
+        "later_state_counted_twice",
+        {"dhs[t] + dh": "dhs[t] + dh + dh"},
+        "What comes back through the gates of the next step is added twice to your h's gradient: perhaps once in the "
+        "loop, and once more in the step.",
+        BACK_THROUGH_TIME,
+    ),
+    Bug(
         "cell_gradient_not_carried",
         {"dc_next = dc": "dc_next = dc if t == len(xs) - 1 else 0 * dc"},
         "At every step your cell state's gradient begins from zero: what came back along the cell from the step after "

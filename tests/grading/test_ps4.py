@@ -701,3 +701,9 @@ def test_a_wrong_backward_lies_off_the_dots(room, monkeypatch):
     monkeypatch.setitem(room, "lstm_forward", with_steps(step, past_the_forget_gate)[0])
     sent, measured = room["sent_back"](0.0)
     assert sent[-1] > 100 * measured[-1]
+
+
+def test_a_forward_that_forgot_its_cache_is_told_so_itself():
+    text = check("lstm_step_backward", lambda x, h, c, *weights: (h, c), lambda *back: None).diagnosis.text
+    assert "Your lstm_step returned 2 things; expected 3, in this order: h_next, c_next, a cache" in text
+    assert "What your backward function will read must go along, as the last thing: the cache" in text
