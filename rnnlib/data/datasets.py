@@ -99,7 +99,7 @@ DATASETS = (
     ),
     Dataset(
         "japanese_vowels",
-        "Who speaks? Nine men say /ae/: 640 utterances of 7 to 29 frames.",
+        "Who speaks? Nine men say two vowels, /a/ and /e/, in one go: 640 utterances of 7 to 29 frames.",
         "M. Kudo, J. Toyama and M. Shimbo (1999), UCI Machine Learning Repository, https://doi.org/10.24432/C5NS47; "
         "an extract, rounded to four decimals, comes with rnnlib",
         "CC BY 4.0, that of the UCI repository",

@@ -24,10 +24,11 @@ class Labelled(NamedTuple):
 
 
 def japanese_vowels() -> tuple[Labelled, Labelled]:
-    """Who speaks? Nine men say /ae/: 640 utterances of 7 to 29 frames, 12 LPC cepstrum coefficients each.
+    """Who speaks? Nine men say two vowels, /a/ and /e/, in one go.
 
-    A frame covers 25.6 ms, and a new one starts every 6.4 ms. The values are rounded to four decimals; the script
-    beside the extract, `extracts/make_japanese_vowels.py`, made it from the six of the original.
+    640 utterances of 7 to 29 frames, each of 12 LPC cepstrum coefficients. A frame covers 25.6 ms, and a new one starts
+    every 6.4 ms. The values are rounded to four decimals; the script beside the extract,
+    `extracts/make_japanese_vowels.py`, made it from the six of the original.
 
     Returns:
         train: 270 utterances, 30 of each speaker.

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from tests.browser.hands import drive, validate
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.browser
 LESSONS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-SEEN = "canvas => canvas.toDataURL() + canvas.parentElement.querySelector('.alt').textContent"
 RIGHT = """def rnn_step(x, h, W_ih, W_hh, b_ih, b_hh):
     return np.tanh(x @ W_ih.T + b_ih + h @ W_hh.T + b_hh)
 """
@@ -38,48 +38,8 @@ def course_in_lab(lab, root):
 def test_every_explorer_of_a_lesson_follows_each_of_its_controls(course_in_lab, lesson):
     with course_in_lab.open(f"notebooks/{lesson}.ipynb") as notebook:
         notebook.run_all()
-        explorers = notebook.page.locator("section.rnn-explorer")
-        assert explorers.count()
-        for explorer in explorers.all():
-            explorer.scroll_into_view_if_needed()
-            explorer.locator("canvas[data-drawn]").wait_for()
-            controls = explorer.locator("form input, form select")
-            assert controls.count()
-            for control in controls.all():
-                assert follows(explorer, control), control.get_attribute("id")
+        assert drive(notebook.page)
         assert not notebook.errors
-
-
-def follows(explorer, control):
-    """Whether a few moves of a control change the picture or what is said below it; none may end in an error."""
-    canvas = explorer.locator("canvas")
-    before = picture = canvas.evaluate(SEEN)
-    for press in moves(control):
-        number = canvas.get_attribute("data-drawn")
-        press()
-        for _ in range(40):
-            if canvas.get_attribute("data-drawn") != number:
-                break
-            explorer.page.wait_for_timeout(50)
-        assert not explorer.locator("[role=alert]").text_content()
-        picture = canvas.evaluate(SEEN)
-        if picture != before:
-            break
-    return picture != before
-
-
-def moves(control):
-    """How a reader moves a control, a few times."""
-    kind = control.get_attribute("type") or "select"
-    if kind == "range":
-        at_the_end = control.evaluate("c => Number(c.value) >= Number(c.max)")
-        return [lambda: control.press("ArrowLeft" if at_the_end else "ArrowRight")] * 6
-    if kind == "checkbox":
-        return [control.click]
-    if kind == "text":
-        return [lambda: control.fill("another"), lambda: control.fill("one more")]
-    others = control.evaluate("c => [...c.options].map((o) => o.value).filter((value) => value !== c.value)")
-    return [lambda value=value: control.select_option(value) for value in others]
 
 
 def write(course_in_lab, name, step):
@@ -101,17 +61,6 @@ def card(notebook, headline):
     found = notebook.page.locator(f".jp-OutputArea-output:has-text('{headline}')").first
     found.wait_for(state="attached", timeout=30_000)
     return found.text_content()
-
-
-def validate(notebook):
-    """Press nbgrader's Validate button and read its answer."""
-    page = notebook.page
-    page.get_by_role("button", name="Validate").first.click()
-    dialog = page.locator(".jp-Dialog-content")
-    dialog.wait_for(timeout=90_000)
-    text = dialog.inner_text()
-    page.keyboard.press("Escape")
-    return text
 
 
 def test_a_wrong_step_fails_its_check_and_validate_agrees(course_in_lab):
