@@ -77,7 +77,7 @@ class Notebook:
         """Wait until the kernel is connected and has nothing to do."""
         self.page.wait_for_function(KERNEL_IDLE, timeout=1000 * timeout)
 
-    def run_all(self, timeout: float = 120) -> None:
+    def run_all(self, timeout: float = 240) -> None:
         """Run every cell and wait for the last; an exception in a cell fails the test with its message."""
         self.wait_until_idle()
         # not awaited: the command's promise may never resolve
