@@ -7,6 +7,7 @@ connected; the mathematics stays in `cells`, `layers`, `attention` and `losses`.
     classifier    SequenceClassifier: one label for a sequence
     tagger        SequenceTagger: one label for a step
     seq2seq       EncoderDecoder: a sequence for a sequence, with attention
+    ngram         NGram: the next token by counting, a rival to beat
     forecaster    Forecaster, StepForecaster: numbers to come
     steps         what answers at every step share
     reader, pooling, attending, readout    the parts
