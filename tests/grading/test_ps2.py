@@ -16,7 +16,8 @@ from autograder.check import check
 from autograder.questions import find, questions_of
 from rnnlib.cells import rnn
 from rnnlib.gradcheck import central_difference
-from tests.conftest import ROOT, load
+from tests.conftest import ROOT
+from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps2_bptt/ps2_bptt.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps2_bptt/ps2_bptt.ipynb"
@@ -492,14 +493,6 @@ def test_a_slip_of_the_loop_itself_is_not_followed():
 @pytest.fixture(scope="module")
 def cells():
     return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
-
-
-def executed(path):
-    notebook = load(ROOT / ".ci/pages.py").execute(path)
-    outputs = [(cell.id, output) for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert not [output for _, output in outputs if output.output_type == "error"]
-    assert not [output for _, output in outputs if output.get("name") == "stderr"]
-    return {cell: output.data for cell, output in outputs if "data" in output}
 
 
 def test_the_sources_own_solution_gets_full_marks():

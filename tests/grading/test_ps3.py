@@ -16,7 +16,8 @@ from autograder import check as learners
 from autograder.check import check
 from autograder.questions import find, questions_of
 from rnnlib import init, optim, probes
-from tests.conftest import ROOT, load
+from tests.conftest import ROOT
+from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps3_gradients/ps3_gradients.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps3_gradients/ps3_gradients.ipynb"
@@ -624,14 +625,6 @@ def test_without_the_earlier_slip_the_same_norms_lose_their_points(judged):
 
 
 # ---- the notebooks -------------------------------------------------------------------------------------------------
-
-
-def executed(path):
-    notebook = load(ROOT / ".ci/pages.py").execute(path)
-    outputs = [(cell.id, output) for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert not [output for _, output in outputs if output.output_type == "error"]
-    assert not [output for _, output in outputs if output.get("name") == "stderr"]
-    return {cell: output.data for cell, output in outputs if "data" in output}
 
 
 def test_the_sources_own_solution_gets_full_marks():

@@ -15,7 +15,8 @@ from autograder import check as learners
 from autograder.check import check
 from autograder.questions import find, questions_of
 from rnnlib.cells import lstm
-from tests.conftest import ROOT, load
+from tests.conftest import ROOT
+from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps4_lstm/ps4_lstm.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps4_lstm/ps4_lstm.ipynb"
@@ -518,22 +519,13 @@ def cells():
     return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
 
 
-def executed(path):
-    """What each cell shows: the data of its last output, or what it printed."""
-    notebook = load(ROOT / ".ci/pages.py").execute(path)
-    outputs = [(cell.id, output) for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert not [output for _, output in outputs if output.output_type == "error"]
-    assert not [output for _, output in outputs if output.get("name") == "stderr"]
-    return {cell: output.data if "data" in output else output.text for cell, output in outputs}
-
-
 def test_the_sources_own_solution_gets_full_marks_learns_and_is_drawn():
     shown = executed(SOURCE)
     for name, question in questions_of("ps4_lstm").items():
         assert float(shown[name]["text/plain"]) == question.points
-    (loss,) = re.findall(r"the loss is ([\d.]+) nats", shown["train"])
+    (loss,) = re.findall(r"the loss is ([\d.]+) nats", shown["train"]["printed"])
     assert float(loss) < 0.15
-    carried, left_out = map(float, re.findall(r"[\d.]+e[+-]\d+", shown["in_two_pieces"]))
+    carried, left_out = map(float, re.findall(r"[\d.]+e[+-]\d+", shown["in_two_pieces"]["printed"]))
     assert carried < 1e-12 < 1e-3 < left_out
     for picture in ("look_at_gates", "look_at_flow", "story_picture"):
         assert "image/png" in shown[picture]
@@ -544,7 +536,7 @@ def test_the_handout_runs_with_nothing_written_and_says_so():
     for name in questions_of("ps4_lstm"):
         assert float(shown[name]["text/plain"]) == 0
         assert "not written yet" in shown[name]["text/html"]
-    assert "Nothing to compare yet" in shown["in_two_pieces"]
+    assert "Nothing to compare yet" in shown["in_two_pieces"]["printed"]
     for picture in ("look_at_gates", "look_at_flow"):
         assert "Nothing to draw yet" in shown[picture]["text/plain"]
 

@@ -16,7 +16,8 @@ from autograder.check import check
 from autograder.question import PUBLIC_SEED
 from autograder.questions import find, questions_of
 from rnnlib.cells import gru, gru_before
-from tests.conftest import ROOT, load
+from tests.conftest import ROOT
+from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps5_gru/ps5_gru.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps5_gru/ps5_gru.ipynb"
@@ -606,15 +607,6 @@ def cells():
     return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
 
 
-def executed(path):
-    """What each cell shows: the data of its last output, or what it printed."""
-    notebook = load(ROOT / ".ci/pages.py").execute(path)
-    outputs = [(cell.id, output) for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert not [output for _, output in outputs if output.output_type == "error"]
-    assert not [output for _, output in outputs if output.get("name") == "stderr"]
-    return {cell: output.data if "data" in output else output.text for cell, output in outputs}
-
-
 PICTURES = ("look_at_budget", "look_at_gates", "look_at_flow")
 
 
@@ -622,9 +614,9 @@ def test_the_sources_own_solution_gets_full_marks_learns_and_is_drawn():
     shown = executed(SOURCE)
     for name, question in questions_of("ps5_gru").items():
         assert float(shown[name]["text/plain"]) == question.points
-    (loss,) = re.findall(r"the loss is ([\d.]+) nats", shown["train"])
+    (loss,) = re.findall(r"the loss is ([\d.]+) nats", shown["train"]["printed"])
     assert float(loss) < 0.15
-    same, other = map(float, re.findall(r"[\d.]+e[+-]\d+", shown["two_grus"]))
+    same, other = map(float, re.findall(r"[\d.]+e[+-]\d+", shown["two_grus"]["printed"]))
     assert same < 1e-12 < 1e-2 < other
     for picture in (*PICTURES, "story_picture"):
         assert "image/png" in shown[picture]
@@ -635,7 +627,7 @@ def test_the_handout_runs_with_nothing_written_and_says_so():
     for name in questions_of("ps5_gru"):
         assert float(shown[name]["text/plain"]) == 0
         assert "not written yet" in shown[name]["text/html"]
-    assert "Nothing to compare yet" in shown["two_grus"]
+    assert "Nothing to compare yet" in shown["two_grus"]["printed"]
     for picture in PICTURES:
         assert "Nothing to draw yet" in shown[picture]["text/plain"]
 

@@ -17,7 +17,8 @@ from autograder.questions import find, questions_of
 from rnnlib import losses
 from rnnlib.cells import rnn
 from rnnlib.data import batching
-from tests.conftest import ROOT, load
+from tests.conftest import ROOT
+from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps6_masking/ps6_masking.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps6_masking/ps6_masking.ipynb"
@@ -699,18 +700,6 @@ def test_a_batch_that_names_nobody_twice_and_forgets_nobody_is_asked_for(judged)
 
 
 # ---- the notebooks -------------------------------------------------------------------------------------------------
-
-
-def executed(path):
-    """What each cell shows: what it printed, and the data of its last output."""
-    notebook = load(ROOT / ".ci/pages.py").execute(path)
-    outputs = [(cell.id, output) for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert not [output for _, output in outputs if output.output_type == "error"]
-    assert not [output for _, output in outputs if output.get("name") == "stderr"]
-    shown: dict[str, dict[str, str]] = {}
-    for cell, output in outputs:
-        shown.setdefault(cell, {}).update(output.get("data", {"printed": output.get("text", "")}))
-    return shown
 
 
 def test_the_sources_own_solution_gets_full_marks_learns_and_is_drawn():
