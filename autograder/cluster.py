@@ -65,14 +65,14 @@ def grade_many(
         SandboxUnavailable: a worker, named in the message, cannot start its sandbox.
     """
     remaining = iter(submissions)
-    suspects: dict[str, bytes] = {}
-    running: dict[Future, tuple[str, bytes]] = {}
+    suspects: dict[str, pool.Handed] = {}
+    running: dict[Future, tuple[str, pool.Handed]] = {}
     with _connected(address) as client:
         workers = _Workers(client, address)
         while True:
             room = 0 if suspects else max(0, 2 * workers.count() - len(running))
             for student, raw in islice(remaining, room):
-                if isinstance(raw, bytes):
+                if not isinstance(raw, Exception):
                     running[_submit(client, job, raw)] = student, raw
                 else:
                     yield student, pool.unread(job, raw)
@@ -133,7 +133,7 @@ class _Workers:
             time.sleep(LOOK_SECONDS)
 
 
-def _submit(client: Client, job: pool.Job, raw: bytes) -> Future:
+def _submit(client: Client, job: pool.Job, raw: pool.Handed) -> Future:
     return client.submit(_grade_there, job, raw, code_version(), pure=False)
 
 
@@ -171,7 +171,7 @@ def _result(future: Future, address: str) -> Graded | None:
         ) from error
 
 
-def _grade_alone(client: Client, workers: _Workers, job: pool.Job, raw: bytes, address: str) -> Graded:
+def _grade_alone(client: Client, workers: _Workers, job: pool.Job, raw: pool.Handed, address: str) -> Graded:
     """Grade a submission with nothing beside it: only now is a worker's death its own."""
     (future,) = _finished({_submit(client, job, raw): None}, workers)
     ended_all = RuntimeError("it ended every worker that it was given to")
@@ -183,7 +183,7 @@ def _grade_alone(client: Client, workers: _Workers, job: pool.Job, raw: bytes, a
 _one_at_a_time = Lock()  # a sandbox is used by one thread at a time, and a worker may have several
 
 
-def _grade_there(job: pool.Job, raw: bytes, code: str) -> Graded:
+def _grade_there(job: pool.Job, raw: pool.Handed, code: str) -> Graded:
     """What a worker runs. Errors that stop the run name the machine."""
     if code != code_version():
         raise CourseError(f"The worker on {socket.gethostname()} has another version of rnn-notebooks installed.")

@@ -1,8 +1,8 @@
 """From what an LMS, an exchange or a folder gives out to `submitted/<student>/<problem set>/`, where grading looks.
 
-Of each student one notebook is taken, the newest, under the handout's name; nothing else that they handed in is
-written anywhere. Where none can be taken the folder says why, and the reason is graded. What lay there before stays
-until a newer one comes, and then beside it, hidden.
+Of each student one notebook is taken, the newest, under the handout's name, and of each data file that the problem set
+asks for the newest; nothing else that they handed in is written anywhere. Where no notebook can be taken the folder
+says why, and the reason is graded. What lay there before stays until a newer one comes, and then beside it, hidden.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from autograder import ingest
 from autograder.course_files import Course, write_atomically
 from autograder.ingest import NOT_COLLECTED, Ungradable, read_regular_file
 from autograder.naming import TIMESTAMP, HandedIn, Recognised, Stranger, as_utc
+from autograder.questions import data_files
 from autograder.roster import Roster
 from autograder.unpack import files_of_zip
 
@@ -30,9 +31,13 @@ COLLECTED, REPLACED, UNCHANGED, KEPT, LEFT_OUT = "collected", "replaced", "uncha
 
 @dataclass(frozen=True)
 class Chosen:
-    """What counts of one student's files: a notebook, or the reason why there is none. `others` are not taken."""
+    """What counts of one student's files: a notebook, or the reason why there is none. `others` are not taken.
+
+    `data` holds what the problem set asks for beside it.
+    """
 
     notebook: bytes | None
+    data: dict[str, bytes]
     reason: str
     taken: str
     at: datetime | None
@@ -53,10 +58,13 @@ class Line:
     others: tuple[str, ...] = ()
 
 
-def choose(files: Sequence[HandedIn], problem_set: str) -> Chosen:
+def choose(files: Sequence[HandedIn], problem_set: str, wanted: Sequence[str] = ()) -> Chosen:
     """Choose what counts of one student's files: the newest; of one time the notebook with the handout's name.
 
     A zip archive is opened where no notebook lies beside it, and one inside it is not.
+
+    Args:
+        wanted: names of data files; of each the newest counts, also under the name that a browser gave a copy.
 
     Raises:
         PermissionError: of a folder or the chosen file; it is ours to mend.
@@ -67,15 +75,34 @@ def choose(files: Sequence[HandedIn], problem_set: str) -> Chosen:
     ordered = sorted(files, key=lambda one: _rank(one, problem_set), reverse=True)
     best = ordered[0]
     try:
-        best, notebook, beside = _take(ordered, problem_set, may_open=True)
+        best, notebook, inside = _take(ordered, problem_set, may_open=True)
         reason = ""
     except Ungradable as error:
-        notebook, reason, beside = None, str(error), []
-    others = [one.file.path for one in ordered if one is not best and one.file is not best.file] + beside
-    return Chosen(notebook, reason, best.file.path, best.at, best.late, tuple(others))
+        notebook, reason, inside = None, str(error), []
+    data, taken = _data([*ordered, *inside], wanted) if notebook is not None else ({}, [])
+    others = [one.file.path for one in ordered if one.file is not best.file and one not in taken]
+    others += [f"{best.file.path}: {one.file.path}" for one in inside if one not in taken]
+    return Chosen(notebook, data, reason, best.file.path, best.at, best.late, tuple(others))
 
 
-def _take(ordered: Sequence[HandedIn], problem_set: str, may_open: bool) -> tuple[HandedIn, bytes, list[str]]:
+def _data(files: Sequence[HandedIn], wanted: Sequence[str]) -> tuple[dict[str, bytes], list[HandedIn]]:
+    """The data files, and where they come from; what cannot be read, or is too large, is not there."""
+    data, taken = {}, []
+    for name in wanted:
+        stem, suffix = PurePosixPath(name).stem, PurePosixPath(name).suffix
+        renamed = re.compile(rf"{re.escape(stem)}([-_ ()\d]|copy)*{re.escape(suffix)}", re.IGNORECASE)
+        fitting = [one for one in files if renamed.fullmatch(PurePosixPath(one.name).name)]
+        for one in sorted(
+            fitting, key=lambda one: (one.at or datetime.min, one.number, one.name == name), reverse=True
+        ):
+            with suppress(Ungradable):
+                data[name] = one.file.read()
+                taken.append(one)
+                break
+    return data, taken
+
+
+def _take(ordered: Sequence[HandedIn], problem_set: str, may_open: bool) -> tuple[HandedIn, bytes, list[HandedIn]]:
     best = ordered[0]
     same = [one for one in ordered if _rank(one, problem_set) == _rank(best, problem_set)]
     kind = PurePosixPath(best.file.path).suffix.lower()
@@ -89,7 +116,7 @@ def _take(ordered: Sequence[HandedIn], problem_set: str, may_open: bool) -> tupl
         inside.sort(key=lambda one: _rank(one, problem_set), reverse=True)
         if inside:
             taken, notebook, _ = _take(inside, problem_set, may_open=False)
-            return best, notebook, [f"{best.file.path}: {one.file.path}" for one in inside if one is not taken]
+            return best, notebook, [one for one in inside if one is not taken]
         raise Ungradable(f"There is nothing in {best.file.name}.")
     names = ", ".join(one.file.name for one in ordered[:5])
     raise Ungradable(f"There is no {problem_set}.ipynb in what was handed in: {names}. Hand in the notebook itself.")
@@ -121,7 +148,8 @@ def collect(
         for student, files in sorted(found.items()):
             try:
                 _check(course, student, files)
-                yield _put(course, problem_set, student, choose(files, problem_set), overwrite)
+                chosen = choose(files, problem_set, data_files(problem_set))
+                yield _put(course, problem_set, student, chosen, overwrite)
             except Stranger as reason:
                 yield Line(student, LEFT_OUT, str(reason), others=tuple(one.file.path for one in files))
             except PermissionError as error:  # ours to mend, and nobody's zero
@@ -165,8 +193,8 @@ def _put(course: Course, problem_set: str, student: str, chosen: Chosen, overwri
     line = Line(student, COLLECTED, chosen.taken, chosen.reason, chosen.at, chosen.late, chosen.others)
     lies_there = os.path.lexists(target)
     if lies_there:
-        notebook, reason, at = _lying(target, name)
-        same = (notebook, reason) == (chosen.notebook, chosen.reason)
+        notebook, data, reason, at = _lying(target, name, data_files(problem_set))
+        same = (notebook, data, reason) == (chosen.notebook, chosen.data, chosen.reason)
         if same and chosen.at in (None, at):
             return _as(line, UNCHANGED, chosen.taken)
         better = notebook is None and chosen.notebook is not None
@@ -175,7 +203,9 @@ def _put(course: Course, problem_set: str, student: str, chosen: Chosen, overwri
             known = f"what lies there is from {at:%Y-%m-%d %H:%M} UTC" if at and chosen.at else ""
             why = known or "it differs from what lies there, and nothing says which is newer"
             return _as(line, KEPT, f"{chosen.taken} not taken: {why}; --replace takes it")
-    content = {name: chosen.notebook} if chosen.notebook is not None else {NOT_COLLECTED: chosen.reason.encode()}
+    content = {NOT_COLLECTED: chosen.reason.encode()}
+    if chosen.notebook is not None:
+        content = {name: chosen.notebook, **chosen.data}
     if chosen.at is not None:
         content[TIMESTAMP] = f"{chosen.at:%Y-%m-%d %H:%M:%S.%f} UTC".encode()
     _swap_in(target, content)
@@ -186,15 +216,18 @@ def _as(line: Line, what: str, note: str) -> Line:
     return replace(line, what=what, note=note)
 
 
-def _lying(target: Path, name: str) -> tuple[bytes | None, str, datetime | None]:
-    """What was collected before: a notebook, or the reason why there is none, and its time."""
+def _lying(
+    target: Path, name: str, wanted: Sequence[str]
+) -> tuple[bytes | None, dict[str, bytes], str, datetime | None]:
+    """What was collected before: a notebook and its data, or the reason why there is none, and its time."""
     at = None
     with suppress(Ungradable):
         at = as_utc(read_regular_file(target / TIMESTAMP)[:100].decode("utf-8", "replace").strip())
     try:
-        return ingest.read(target, name), "", at
+        found = ingest.read_with_data(target, name, wanted)
+        return found.notebook, found.files, "", at
     except Ungradable as reason:
-        return None, str(reason), at
+        return None, {}, str(reason), at
 
 
 def _swap_in(target: Path, content: dict[str, bytes]) -> None:

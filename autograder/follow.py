@@ -17,6 +17,7 @@ import numpy as np
 
 from autograder.diagnose import Finding, Outputs, Raised
 from autograder.question import Arrays, Bug, Case, Question
+from autograder.scored import Scored
 from autograder.verdict import Verdict
 
 STEP = 1e-2  # how far inputs are moved, along a direction of norm 1
@@ -171,7 +172,7 @@ def _list(names: Sequence[str]) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def earlier(question: Question, verdict: Verdict, verdicts: Mapping[str, Verdict]) -> Verdict:
+def earlier(question: Question | Scored, verdict: Verdict, verdicts: Mapping[str, Verdict]) -> Verdict:
     """A verdict with the points of what is wrong only by an earlier question's mistake.
 
     Args:
@@ -179,6 +180,8 @@ def earlier(question: Question, verdict: Verdict, verdicts: Mapping[str, Verdict
         verdicts: those of earlier questions, by name.
     """
     mine = verdict.diagnosis.bugs if verdict.diagnosis else ()
+    if isinstance(question, Scored):
+        return verdict
     eases = {bug.name for bug in question.bugs if bug.eases}
     for name in question.builds_on:
         before = verdicts.get(name)

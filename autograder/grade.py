@@ -12,6 +12,7 @@ from typing import Any
 from autograder import cluster, ingest, pool
 from autograder.course_files import Course, CourseError, printable
 from autograder.pipeline import OUR_FAULT, Graded
+from autograder.questions import generous
 from autograder.record import Book, Journal, as_record, handed_in_at
 from autograder.run import KernelSandbox, Limits, Sandbox, probe
 
@@ -62,8 +63,9 @@ def _grade(
 ) -> Iterator[dict[str, Any]]:
     seed = course.seed(problem_set, options.new_seed, options.seed)
     released, max_points = course.released(problem_set), course.max_points(problem_set)
-    job = pool.Job(problem_set, released, seed, options.limits, options.sandboxed, options.kernel)
-    how = f"{course.version(problem_set)} {seed} {options.limits} {options.sandboxed} {options.kernel}"
+    limits = generous(problem_set, options.limits)
+    job = pool.Job(problem_set, released, seed, limits, options.sandboxed, options.kernel)
+    how = f"{course.version(problem_set)} {seed} {limits} {options.sandboxed} {options.kernel}"
     version = hashlib.sha256(how.encode()).hexdigest()  # hashed: the seed must not be read off the journal
     journal, name = Journal(journal_path(course, problem_set)), course.released_path(problem_set).name
     keys: dict[str, str] = {}
@@ -71,7 +73,7 @@ def _grade(
 
     def to_do() -> Iterator[tuple[str, pool.Read]]:
         for student, raw in pool.read_all(folders, name):
-            content = ingest.digest(raw) if isinstance(raw, bytes) else f"unread: {raw}"
+            content = f"unread: {raw}" if isinstance(raw, Exception) else ingest.digest(raw)
             key = f"{content} {version}"
             record = None if options.force else journal.find(student, key, _notebook(course, student, problem_set))
             if record and _is_recorded(record, book.scores(student)):

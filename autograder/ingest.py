@@ -14,14 +14,15 @@ import re
 import stat
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 MAX_BYTES = 20 << 20  # of a submitted notebook
+MAX_DATA = 8 << 20  # of a data file that an assignment asks for, such as weights
 MAX_VALUES = 500_000  # strings, numbers, lists and so on in it: each costs Python up to 100 bytes
 MAX_CELLS = 2_000
 MAX_SOURCE = 1 << 20  # characters of one cell
@@ -32,6 +33,15 @@ EXPLORE = "explore"  # the tag of instructor cells that are for playing, not for
 
 class Ungradable(ValueError):
     """A submission that cannot be run. The message is the reason that its owner reads."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A notebook and the data files that its assignment asks for, unopened: bytes by name, or why there are none."""
+
+    notebook: bytes
+    files: dict[str, bytes] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,39 @@ def read(folder: Path, name: str) -> bytes:
     return read_regular_file(folder / (name if name in notebooks else notebooks[0]))
 
 
+def read_with_data(folder: Path, name: str, wanted: Sequence[str]) -> Submission:
+    """Read the notebook, and each data file that the assignment asks for; nothing here opens one.
+
+    Args:
+        folder, name: as for `read`.
+        wanted: names of data files; the only other file of such a kind in the folder is accepted in its place.
+
+    Raises:
+        Ungradable, PermissionError: as `read`. A data file that cannot be had is no reason not to grade.
+    """
+    submission = Submission(read(folder, name))
+    for file in wanted:
+        try:
+            submission.files[file] = _read_data(folder, file)
+        except Ungradable as reason:
+            submission.refused[file] = str(reason)
+    return submission
+
+
+def _read_data(folder: Path, name: str) -> bytes:
+    present = [entry for entry in sorted(os.listdir(folder)) if not entry.startswith(".")]
+    alike = [entry for entry in present if PurePath(entry).suffix.lower() == PurePath(name).suffix]
+    if name not in present and len(alike) != 1:
+        others = ", ".join(alike or [entry for entry in present if not entry.endswith(".ipynb")])
+        found = f"there is {_shown(others)}" if others else "there is only the notebook"
+        raise Ungradable(f"There is no {name} in the submission; {found}.")
+    return read_regular_file(folder / (name if name in present else alike[0]), what=name, limit=MAX_DATA)
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:200])
+
+
 def not_read(folder: Path, name: str) -> list[str]:
     """The other notebooks that lie beside the one that `read` takes; of a link, none: they are somebody else's."""
     try:
@@ -91,11 +134,15 @@ def reason_given(folder: Path) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:1000]).strip()
 
 
-def read_regular_file(path: Path | str, inside: int | None = None) -> bytes:
+def read_regular_file(
+    path: Path | str, inside: int | None = None, what: str = "The notebook", limit: int | None = None
+) -> bytes:
     """Read a file that a learner may have put there.
 
     Args:
         path: of the file; relative to the open folder `inside`, if there is one.
+        what: what a message calls it.
+        limit: bytes that it may have; None: those of a notebook.
 
     Raises:
         Ungradable: a link, a pipe, a device, a folder, or too large.
@@ -106,20 +153,25 @@ def read_regular_file(path: Path | str, inside: int | None = None) -> bytes:
     except OSError as error:
         if isinstance(error, PermissionError):
             raise  # ours to mend, and nobody's zero
-        raise Ungradable("The notebook is a link, not a file; hand in the file itself.") from error
+        raise Ungradable(f"{what} is a link, not a file; hand in the file itself.") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise Ungradable("The notebook is not an ordinary file.")
+        raise Ungradable(f"{what} is not an ordinary file.")
     with os.fdopen(descriptor, "rb") as file:
-        raw = file.read(MAX_BYTES + 1)
-    if len(raw) > MAX_BYTES:
-        raise Ungradable(f"The notebook is larger than {MAX_BYTES >> 20} MiB. Clear its outputs, save, hand in again.")
+        most = MAX_BYTES if limit is None else limit
+        raw = file.read(most + 1)
+    if len(raw) > most:
+        fix = "Clear its outputs, save, hand in again." if limit is None else "Hand in a smaller one."
+        raise Ungradable(f"{what} is larger than {most >> 20} MiB. {fix}")
     return raw
 
 
-def digest(raw: bytes) -> str:
+def digest(raw: bytes | Submission) -> str:
     """The name of a submission's content in the journal."""
-    return hashlib.sha256(raw).hexdigest()
+    if isinstance(raw, bytes):
+        return hashlib.sha256(raw).hexdigest()
+    files = {name: digest(content) for name, content in raw.files.items()}
+    return digest(json.dumps([digest(raw.notebook), files, raw.refused], sort_keys=True).encode())
 
 
 def parse(raw: bytes) -> list[Cell]:

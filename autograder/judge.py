@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from autograder import follow, wire
+from autograder import follow, scored, wire
 from autograder.diagnose import Finding, Outputs, Raised, explain, reproduce
 from autograder.follow import Probe
 from autograder.question import Arrays, Bug, Case, Question
+from autograder.scored import Scored
 from autograder.verdict import Diagnosis, PartResult, Verdict
 
 # Relative to an output's largest entry. Work done in float32 is correct work, whatever the dtype it is returned in (a
@@ -40,15 +41,20 @@ class Trial:
         return cases + [[[wire.encode(a) for a in inputs]] for probe in self.probes for inputs in probe.inputs()]
 
 
+def trial(question: Question | Scored, seed: int) -> Trial | scored.Trial:
+    """What is asked from one seed, and what is known about it."""
+    return scored.trial(question, seed) if isinstance(question, Scored) else _trial(question, seed)
+
+
 @lru_cache(maxsize=64)
-def trial(question: Question, seed: int) -> Trial:
+def _trial(question: Question, seed: int) -> Trial:
     """Draw the cases of `seed` and run the reference on them."""
     cases = question.draw(seed)
     expected = tuple(question.reference(*case.arguments) for case in cases)
     return Trial(cases, expected, follow.probes(question, cases, seed))
 
 
-def judge(question: Question, answers: Any, seed: int) -> Verdict:
+def judge(question: Question | Scored, answers: Any, seed: int) -> Verdict:
     """Judge the answers to one question.
 
     Args:
@@ -56,7 +62,9 @@ def judge(question: Question, answers: Any, seed: int) -> Verdict:
         answers: what `ask` collected, possibly forged or damaged: anything is judged, nothing raises.
         seed: the seed that the inputs were drawn from.
     """
-    drawn = trial(question, seed)
+    if isinstance(question, Scored):
+        return scored.judge(question, answers, seed)
+    drawn = _trial(question, seed)
     count = len(drawn.cases)
     if not isinstance(answers, list) or len(answers) != len(drawn.encoded()):
         return no_answers(question, "The answers do not belong to this question's inputs.")
@@ -75,7 +83,7 @@ def judge(question: Question, answers: Any, seed: int) -> Verdict:
     return Verdict(question.name, question.title, parts, _diagnose(question, drawn, got, findings, bugs, paid))
 
 
-def no_answers(question: Question, reason: str) -> Verdict:
+def no_answers(question: Question | Scored, reason: str) -> Verdict:
     """The verdict where nothing came back: no points, and the reason."""
     parts = tuple(PartResult(part.name, 0.0, part.points, reason) for part in question.parts)
     return Verdict(question.name, question.title, parts, Diagnosis((), reason, ""))

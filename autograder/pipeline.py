@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from autograder import follow, wire
-from autograder.ingest import Ungradable, is_run, name_of, parse, rebuild
+from autograder.ingest import Submission, Ungradable, digest, is_run, name_of, parse, rebuild
 from autograder.judge import judge, no_answers, trial
-from autograder.question import Question
+from autograder.questions import Asked
 from autograder.run import CellRun, Outcome
-from autograder.verdict import Verdict, card
+from autograder.verdict import Diagnosis, Verdict, card
 
 OUR_FAULT = "grader failed"  # how a submission ended that the grader itself failed on
 SAFE_OUTPUTS = ("text/plain", "image/png", "image/jpeg")  # what a reader of feedback may be shown
@@ -22,7 +23,7 @@ SAFE_OUTPUTS = ("text/plain", "image/png", "image/jpeg")  # what a reader of fee
 class Runs(Protocol):
     """What the pipeline needs of a sandbox."""
 
-    def run(self, sources: list[str], inputs: dict[str, list]) -> Outcome: ...
+    def run(self, sources: list[str], inputs: dict[str, list], files: Mapping[str, bytes] = ...) -> Outcome: ...
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Graded:
     seconds: float = field(default=0.0, compare=False)
 
 
-def grade(raw: bytes, released: dict[str, Any], questions: dict[str, Question], seed: int, sandbox: Runs) -> Graded:
-    """Grade one submitted file.
+def grade(
+    raw: bytes | Submission, released: dict[str, Any], questions: dict[str, Asked], seed: int, sandbox: Runs
+) -> Graded:
+    """Grade one submission.
 
     Args:
-        raw: the file's bytes.
+        raw: the notebook's bytes, or these and data files.
         released: the notebook that was handed out, as JSON.
         questions: the problem set's questions by name; a cell whose grade_id is a question's name asks it.
         seed: the problem set's secret seed.
@@ -50,19 +53,33 @@ def grade(raw: bytes, released: dict[str, Any], questions: dict[str, Question], 
     Returns:
         A graded notebook, whatever was handed in: what cannot be run scores 0, with a reason.
     """
+    submission = Submission(raw) if isinstance(raw, bytes) else raw
     try:
-        cells = parse(raw)
+        cells = parse(submission.notebook)
     except Ungradable as reason:
         return ungradable(str(reason), released, questions)
-    return grade_notebook(rebuild(cells, released), questions, seed, sandbox)
+    return grade_notebook(rebuild(cells, released), questions, seed, sandbox, submission.files, submission.refused)
 
 
-def grade_notebook(notebook: dict[str, Any], questions: dict[str, Question], seed: int, sandbox: Runs) -> Graded:
-    """Grade a notebook that `rebuild` made; it gets the outputs and the verdicts."""
+def grade_notebook(
+    notebook: dict[str, Any],
+    questions: dict[str, Asked],
+    seed: int,
+    sandbox: Runs,
+    files: Mapping[str, bytes] | None = None,
+    refused: Mapping[str, str] | None = None,
+) -> Graded:
+    """Grade a notebook that `rebuild` made; it gets the outputs and the verdicts.
+
+    Args:
+        files: data files that shall lie beside it, by name.
+        refused: why there is none, by name.
+    """
     running = [cell for cell in notebook["cells"] if is_run(cell)]
-    seed = _own_seed(seed, running)
+    seed = _own_seed(seed, running, files or {})
     inputs = {name: trial(question, seed).encoded() for name, question in questions.items()}
-    outcome = sandbox.run([cell["source"] for cell in running], inputs)
+    beside = {"files": files} if files else {}
+    outcome = sandbox.run([cell["source"] for cell in running], inputs, **beside)
     verdicts: dict[str, Verdict] = {}
     errors: dict[str, str] = {}
     for cell, result in zip(running, outcome.cells, strict=True):
@@ -74,21 +91,30 @@ def grade_notebook(notebook: dict[str, Any], questions: dict[str, Question], see
             continue
         answers, reason = _answers(question, result, outcome, errors)
         verdict = no_answers(question, reason) if reason else judge(question, answers, seed)
+        verdict = _without(verdict, refused or {})
         verdicts[question.name] = follow.earlier(question, verdict, verdicts)
     _point_to_the_first(verdicts)
     _show(notebook, verdicts)
     ordered = tuple(verdicts.get(name) or no_answers(q, "Its check cell is missing.") for name, q in questions.items())
-    detail = outcome.detail + _stopped(running, outcome)
+    detail = " ".join([outcome.detail + _stopped(running, outcome), *(refused or {}).values()])
     seconds = sum(result.seconds for result in outcome.cells if result)
     return Graded(notebook, ordered, outcome.ended, detail, outcome.sandboxed, seconds)
 
 
-def ungradable(reason: str, released: dict[str, Any], questions: dict[str, Question]) -> Graded:
+def ungradable(reason: str, released: dict[str, Any], questions: dict[str, Asked]) -> Graded:
     """The record of a submission that cannot be run: the instructor's notebook, no points, the reason."""
     notebook = rebuild([], released)
     verdicts = {name: no_answers(question, reason) for name, question in questions.items()}
     _show(notebook, verdicts)
     return Graded(notebook, tuple(verdicts.values()), "ungradable", reason)
+
+
+def _without(verdict: Verdict, refused: Mapping[str, str]) -> Verdict:
+    """Where points are missing and a data file too, its reason comes first."""
+    if not refused or verdict.points == verdict.max_points:
+        return verdict
+    said = verdict.diagnosis or Diagnosis((), "", "")
+    return replace(verdict, diagnosis=replace(said, text=" ".join([*refused.values(), said.text])))
 
 
 def _show(notebook: dict[str, Any], verdicts: dict[str, Verdict]) -> None:
@@ -120,16 +146,17 @@ def _stopped(running: list[dict[str, Any]], outcome: Outcome) -> str:
     return f" Not to their end: {', '.join(failed)}." if failed else ""
 
 
-def _own_seed(seed: int, running: list[dict[str, Any]]) -> int:
+def _own_seed(seed: int, running: list[dict[str, Any]], files: Mapping[str, bytes]) -> int:
     """A submission's seed: the secret one and what was handed in.
 
     A submission may print its inputs, and its owner reads them in the feedback. To another submission they are no use.
     """
-    text = json.dumps([str(seed), *(cell["source"] for cell in running)])  # where a cell ends must show
+    data = [f"{name} {digest(content)}" for name, content in sorted(files.items())]
+    text = json.dumps([str(seed), *(cell["source"] for cell in running), *data])  # where a cell ends must show
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little")
 
 
-def _answers(question: Question, result: CellRun | None, outcome: Outcome, errors: dict[str, str]) -> tuple[Any, str]:
+def _answers(question: Asked, result: CellRun | None, outcome: Outcome, errors: dict[str, str]) -> tuple[Any, str]:
     """The answers that a check cell emitted, or the reason why there are none: `errors` holds what failed before."""
     if result is None:
         return None, f"This check never ran. {outcome.detail}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from autograder import ingest
 from autograder.pipeline import OUR_FAULT, Graded, Runs, grade, ungradable
-from autograder.questions import questions_of
+from autograder.questions import data_files, questions_of
 from autograder.run import KernelSandbox, Limits, Sandbox, SandboxUnavailable, Unsandboxed
 
 
@@ -32,7 +32,8 @@ class Job:
     kernel: bool = False
 
 
-Read = bytes | ingest.Ungradable | PermissionError  # a submission's file, or why there is none
+Handed = bytes | ingest.Submission  # a notebook, or one with data files
+Read = Handed | ingest.Ungradable | PermissionError  # or why there is none
 
 _opened: dict[tuple[Limits, bool, bool], Sandbox] = {}  # one at most: a process's sandbox
 
@@ -61,7 +62,7 @@ def _close_sandbox() -> None:
         _opened.popitem()[1].close()
 
 
-def grade_one(job: Job, raw: bytes) -> Graded:
+def grade_one(job: Job, raw: Handed) -> Graded:
     """Grade one submission in this process. A fault of ours is that submission's record, not the end of the run.
 
     Raises:
@@ -100,13 +101,13 @@ def grade_many(job: Job, submissions: Iterable[tuple[str, Read]], workers: int) 
             of its own.
     """
     remaining = iter(submissions)
-    suspects: dict[str, bytes] = {}
+    suspects: dict[str, Handed] = {}
     pool = _pool(workers)
-    running: dict[Future[Graded], tuple[str, bytes]] = {}
+    running: dict[Future[Graded], tuple[str, Handed]] = {}
     try:
         while True:
             for student, raw in islice(remaining, 0 if suspects else 2 * workers - len(running)):
-                if isinstance(raw, bytes):
+                if not isinstance(raw, Exception):
                     running[pool.submit(grade_one, job, raw)] = student, raw
                 else:
                     yield student, unread(job, raw)
@@ -144,7 +145,7 @@ def _end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _grade_alone(job: Job, raw: bytes) -> Graded:
+def _grade_alone(job: Job, raw: Handed) -> Graded:
     with _pool(1) as pool:
         try:
             return pool.submit(grade_one, job, raw).result()
@@ -154,9 +155,10 @@ def _grade_alone(job: Job, raw: bytes) -> Graded:
 
 def read_all(folders: dict[str, Path], name: str) -> Iterator[tuple[str, Read]]:
     """Read the submissions, one at a time; what cannot be read comes with its reason."""
+    wanted = data_files(Path(name).stem)
     for student, folder in folders.items():
         try:
-            yield student, ingest.read(folder, name)
+            yield student, ingest.read_with_data(folder, name, wanted) if wanted else ingest.read(folder, name)
         except (ingest.Ungradable, PermissionError) as reason:
             yield student, reason
 

@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
-STEPS = ("ask", "diagnose", "follow", "ingest", "judge", "pipeline", "question", "verdict", "wire")
-ROOMS = (PACKAGE / "questions", PACKAGE / "run", PACKAGE.parent / "rnnlib", PACKAGE.parent / "rnnlib" / "cells")
+STEPS = ("ask", "diagnose", "follow", "ingest", "judge", "pipeline", "question", "scored", "verdict", "wire")
+LIBRARY = PACKAGE.parent / "rnnlib"
+ROOMS = (PACKAGE / "questions", PACKAGE / "run", LIBRARY, *(LIBRARY / room for room in ("cells", "data", "models")))
 
 
 @cache

@@ -306,8 +306,8 @@ BACKWARD_BUGS = (
         "zero_times_nan",
         {_CLEAN: "x"},
         "Where the padding is NaN, your gradients are NaN, and it began in your masked_forward: x went into the step, "
-        "and so into the cache, with the NaN of its padding. A zero gradient does not help there, since 0 · NaN is NaN. "
-        "Put zeros in the padding of x before the step reads it.",
+        "and so into the cache, with the NaN of its padding. A zero gradient does not help there: 0 · NaN is NaN. Put "
+        "zeros in the padding of x before the step reads it.",
         MULTIPLICATION,
     ),
     Bug(

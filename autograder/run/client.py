@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -14,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from autograder.run import bubblewrap, cgroup, ending, environment, frames, inside, transcript
@@ -57,12 +58,15 @@ class Sandbox:
             self._server.stop()
             self._server = None
 
-    def run(self, sources: Sequence[str], inputs: Mapping[str, list[Any]]) -> Outcome:
+    def run(
+        self, sources: Sequence[str], inputs: Mapping[str, list[Any]], files: Mapping[str, bytes] = MappingProxyType({})
+    ) -> Outcome:
         """Run one submission's cells in a fresh process, scratch and memory.
 
         Args:
             sources: the text of each code cell, in order.
             inputs: the encoded cases of each question, as `check` asks for them.
+            files: what shall lie in the scratch folder, read-only, by name.
 
         Returns:
             What each cell showed, and how it ended; within `submission_seconds` and about two seconds more (where
@@ -72,6 +76,7 @@ class Sandbox:
             SandboxUnavailable: there is no sandbox, or its walls cannot be put up; never the submission's doing.
         """
         job = {"sources": list(sources), "inputs": dict(inputs), "limits": asdict(self.limits)}
+        job["files"] = {name: base64.b64encode(content).decode() for name, content in files.items()}
         message = json.dumps(job).encode()
         record, data = self._hand_over(message)
         if record["cause"] == "server":  # killed from outside, which is not the submission's doing: once more

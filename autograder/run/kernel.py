@@ -38,7 +38,7 @@ class KernelSandbox(Sandbox):
         asked = json.loads(job)
         kernel = _Kernel(self)
         try:
-            if not kernel.start(asked["inputs"]):
+            if not kernel.start(asked["inputs"], asked["files"]):
                 return {"cause": "server", "status": 0}, b""
             return kernel.run(asked["sources"])
         finally:
@@ -74,9 +74,9 @@ class _Kernel:
         self._context = zmq.Context()
         self._manager: Any = KernelManager(context=self._context, kernel_spec_manager=OnlyOurs())
 
-    def start(self, inputs: dict[str, Any]) -> bool:
+    def start(self, inputs: dict[str, Any], files: dict[str, str]) -> bool:
         """Start it and wait until what it says arrives; False if it never does."""
-        self._manager.start_kernel(inputs=inputs)
+        self._manager.start_kernel(inputs=inputs, files=files)
         self._shell, self._iopub = self._manager.connect_shell(), self._manager.connect_iopub()
         self._control = self._manager.connect_control()
         deadline = time.monotonic() + START_SECONDS

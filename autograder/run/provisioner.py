@@ -62,14 +62,16 @@ class SandboxProvisioner(LocalProvisioner):
     _relay: Any = None
     _listeners: tuple[socket.socket, ...] = ()
     _inputs: dict[str, Any]
+    _files: dict[str, str]
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Make the private folder, its sockets and the connection's settings.
 
         Args:
-            kwargs: what the manager was started with; `inputs` are the encoded cases that `check` shall find.
+            kwargs: what the manager was started with; `inputs` are the encoded cases that `check` shall find, `files`
+                what shall lie beside the notebook.
         """
-        manager, self._inputs = self.parent, kwargs.pop("inputs", {})
+        manager, self._inputs, self._files = self.parent, kwargs.pop("inputs", {}), kwargs.pop("files", {})
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="kernel-"))  # a socket's whole path is at most 107 bytes
         manager.cache_ports, manager.transport, manager.ip = False, "ipc", str(self._folder / "s")
@@ -126,6 +128,7 @@ class SandboxProvisioner(LocalProvisioner):
     def _hand_over(self, server: Server, limits: Limits) -> None:
         job = {
             "inputs": self._inputs,
+            "files": self._files,
             "channels": CHANNELS,
             "keep": [listener.fileno() for listener in self._listeners],
             "key": self.parent.session.key.decode(),

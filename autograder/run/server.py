@@ -8,6 +8,7 @@ own, and cannot name, signal or trace the warden, which lives outside its pid na
 
 from __future__ import annotations
 
+import base64
 import gc
 import json
 import os
@@ -79,6 +80,7 @@ def keep_watch(body: Body, source: int, sink: int, jailed: bool) -> None:
         except OSError as error:
             frames.write(sink, frames.pack(frames.END, json.dumps({"cause": "no walls", "said": str(error)}).encode()))
             return
+    _lay_out(job["files"], scratch)
     reader, writer = os.pipe()
     submission = os.fork()
     if submission == 0:
@@ -91,6 +93,14 @@ def keep_watch(body: Body, source: int, sink: int, jailed: bool) -> None:
         shutil.rmtree(scratch, ignore_errors=True)
     record = {"cause": cause, "status": os.waitstatus_to_exitcode(status)}
     frames.write(sink, frames.pack(frames.END, json.dumps(record).encode()))
+
+
+def _lay_out(files: dict[str, str], scratch: str) -> None:
+    """Put a submission's data files into its own scratch, and nowhere else."""
+    for name, content in files.items():
+        handle = os.open(f"{scratch}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o444)
+        with os.fdopen(handle, "wb") as file:
+            file.write(base64.b64decode(content))
 
 
 def _be_the_submission(
