@@ -102,6 +102,18 @@ JACOBIAN = Question(
             _STEP,
         ),
         Bug(
+            "square_around_the_bracket",
+            {"1 - h_next**2": "(1 - h_next) ** 2"},
+            "Your Jacobian comes out with (1 - h)² for tanh'. The square stands on h alone.",
+            _STEP,
+        ),
+        Bug(
+            "derivative_negated",
+            {"1 - h_next**2": "h_next**2 - 1"},
+            "Your Jacobian comes out with h² - 1: right in size, of the wrong sign. tanh rises everywhere.",
+            _STEP,
+        ),
+        Bug(
             "derivative_sign",
             {"1 - h_next**2": "1 + h_next**2"},
             "Your Jacobian comes out with 1 + h². tanh is steepest at 0, with slope 1, and flatter everywhere else.",
@@ -172,7 +184,7 @@ def _jacobians(rng: np.random.Generator, T: int, N: int, H: int) -> np.ndarray:
 
 
 def _product_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = Case("T=4, N=3, H=3", (_jacobians(rng, 4, 3, 3),))
+    general = Case("T=4, N=2, H=3", (_jacobians(rng, 4, 2, 3),))
     yield general
     yield Case("the same call again", general.inputs)
     yield Case("all sizes equal", (_jacobians(rng, 3, 3, 3),))
@@ -302,6 +314,18 @@ PRODUCTS = Question(
             _PRODUCT,
         ),
         Bug(
+            "lag_zero_left_zero",
+            {"np.stack(products)": "np.stack([0 * products[0], *products[1:]])"},
+            "Your lag 0 is zero, and all the others are right. At lag 0 a state is compared with itself: the identity.",
+            _PRODUCT,
+        ),
+        Bug(
+            "every_lag_is_the_longest",
+            {"np.stack(products)": "np.stack([P] * (T + 1))"},
+            "All your lags are the longest one: one array was saved again and again and changed in place.",
+            _PRODUCT,
+        ),
+        Bug(
             "longest_lag_first",
             {"np.stack(products)": "np.stack(products[::-1])"},
             "Your products are right and stand in the order of time. Entry k should be lag k: the identity is first.",
@@ -333,7 +357,7 @@ def _norms_case(rng: np.random.Generator, name: str, T: int, N: int, H: int, **h
 
 
 def _norms_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = _norms_case(rng, "T=4, N=3, H=3", 4, 3, 3)
+    general = _norms_case(rng, "T=4, N=2, H=3", 4, 2, 3)
     yield general
     yield Case("the same call again", general.inputs)
     yield _norms_case(rng, "all sizes equal", 3, 3, 3)
@@ -352,6 +376,14 @@ def _norms_model(J, dh_last):  # type: ignore[no-untyped-def]
         gradients.append(np.einsum("nij,ni->nj", P, dh_last))
     g = np.stack(gradients)
     return (np.sqrt(np.sum(g**2, axis=2)),)
+
+
+def _lengths_of_columns(over: str) -> dict[str, str]:
+    """In place of a gradient, the lengths of the product's columns (`np.sum`) or what they are a unit (`np.mean`)."""
+    return {
+        "gradients = [dh_last]": f"gradients = [np.sqrt({over}(P**2, axis=1))]",
+        'np.einsum("nij,ni->nj", P, dh_last)': f"np.sqrt({over}(P**2, axis=1))",
+    }
 
 
 NORMS = Question(
@@ -445,6 +477,32 @@ NORMS = Question(
             _LAG,
         ),
         Bug(
+            "frobenius_norm_of_the_product",
+            _lengths_of_columns("np.sum"),
+            "Your numbers are the Frobenius norms of the products, whatever dh_last is. Follow the gradient that is "
+            "handed to you: its own length is asked.",
+            _LAG,
+        ),
+        Bug(
+            "typical_stretch_of_the_product",
+            _lengths_of_columns("np.mean"),
+            "Your numbers are the Frobenius norms of the products over the root of H, as lesson 05 draws them: what "
+            "becomes of a gradient on average. Follow the one that is handed to you.",
+            _LAG,
+        ),
+        Bug(
+            "lag_zero_left_zero",
+            {"g = np.stack(gradients)": "g = np.stack([0 * dh_last, *gradients[1:]])"},
+            "Your lag 0 is zero, and all the others are right. At lag 0 stands the norm of dh_last itself.",
+            _LAG,
+        ),
+        Bug(
+            "last_lag_left_zero",
+            {"g = np.stack(gradients)": "g = np.stack([*gradients[:-1], 0 * dh_last])"},
+            "Your longest lag is zero, and all the others are right: T steps have lags 0 to T.",
+            _LAG,
+        ),
+        Bug(
             "longest_lag_first",
             {"g = np.stack(gradients)": "g = np.stack(gradients[::-1])"},
             "Your norms are right and stand in the order of time. Entry k should be lag k.",
@@ -485,6 +543,9 @@ def _radius_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield Case("a negative eigenvalue is the largest", (_with_eigenvalues(rng, negative), np.array(1.2)))
     positive = np.diag([rng.uniform(0.5, 0.6), -rng.uniform(0.1, 0.3), rng.uniform(0.2, 0.4)])
     yield Case("a positive one, not contiguous", (_with_eigenvalues(rng, positive), np.array(1.1)), layout="strided")
+    ordered = np.diag([rng.uniform(0.3, 0.4), -rng.uniform(1.3, 1.6), rng.uniform(0.1, 0.2), rng.uniform(0.6, 0.8)])
+    ordered += np.triu(rng.choice([-1, 1], (4, 4)) * rng.uniform(0.3, 0.6, (4, 4)), 1)  # they come in this order
+    yield Case("the largest neither first nor last", (ordered, np.array(0.8)))
     yield Case("one hidden unit", (-rng.uniform(0.4, 0.8, (1, 1)), np.array(1.5)), edge=True)
     yield Case("only zeros", (np.zeros((3, 3)), np.array(0.9)), edge=True)
 
@@ -531,6 +592,31 @@ RADIUS = Question(
             {"np.max(np.abs(np.linalg.eigvals(W)))": "np.max(np.linalg.eigvals(W).real)"},
             "Your spectral radius is the largest real part. Eigenvalues may be negative or complex; what counts is "
             "how far they lie from zero.",
+            _VALUES,
+        ),
+        Bug(
+            "first_eigenvalue",
+            {"np.max(np.abs(np.linalg.eigvals(W)))": "np.abs(np.linalg.eigvals(W)[0])"},
+            "Your spectral radius is that of the first eigenvalue. They come in no order: look for the largest.",
+            _VALUES,
+        ),
+        Bug(
+            "last_eigenvalue",
+            {"np.max(np.abs(np.linalg.eigvals(W)))": "np.abs(np.linalg.eigvals(W)[-1])"},
+            "Your spectral radius is that of the last eigenvalue. They come in no order: look for the largest.",
+            _VALUES,
+        ),
+        Bug(
+            "imaginary_parts_dropped",
+            {"np.max(np.abs(np.linalg.eigvals(W)))": "np.max(np.abs(np.linalg.eigvals(W).real))"},
+            "Your eigenvalues lose their imaginary parts. Of a complex one, how far from zero is what counts.",
+            _VALUES,
+        ),
+        Bug(
+            "largest_singular_value_squared",
+            {"np.max(np.abs(np.linalg.eigvals(W)))": "np.linalg.norm(W, 2) ** 2"},
+            "Your matrix is divided by the largest eigenvalue of WᵀW. Its root is how far one multiplication can "
+            "stretch; the spectral radius is the largest absolute eigenvalue of W itself.",
             _VALUES,
         ),
         Bug(
@@ -732,7 +818,7 @@ ORTHOGONAL = Question(
         ),
         Bug(
             "triangle_returned",
-            {"W = Q * signs": "W = np.zeros_like(tall)\n    W[: len(R)] = R"},
+            {"W = Q * signs": "W = R"},
             "Yours is the triangular factor: np.linalg.qr gives Q first, then R.",
             _START,
         ),
@@ -740,6 +826,52 @@ ORTHOGONAL = Question(
             "columns_not_of_unit_length",
             {"W = Q * signs": "W = Q * np.diag(R)"},
             "Your columns are at right angles and not of unit length: each is what is left of A's column, undivided.",
+            _START,
+        ),
+        Bug(
+            "projected_on_the_columns_of_A",
+            {
+                "W = Q * signs": "W = tall.copy()\n    for j in range(W.shape[1]):\n        for k in range(j):\n"
+                "            a = tall[:, k] / np.linalg.norm(tall[:, k])\n            W[:, j] -= a * (a @ tall[:, j])\n"
+                "    W = W / np.linalg.norm(W, axis=0)"
+            },
+            "From each of your columns is taken what lies along the columns of A before it. Those overlap; take away "
+            "what lies along the straightened ones.",
+            _START,
+        ),
+        Bug(
+            "lengths_never_divided",
+            {
+                "W = Q * signs": "W = tall.copy()\n    for j in range(W.shape[1]):\n        for k in range(j):\n"
+                "            W[:, j] -= W[:, k] * (W[:, k] @ tall[:, j])"
+            },
+            "Your columns are never brought to length 1, so that what is taken away along them is too much or too "
+            "little.",
+            _START,
+        ),
+        Bug(
+            "every_sign_changed",
+            {"W = Q * signs": "W = -Q"},
+            "Your matrix is the Q of np.linalg.qr, negated throughout. The rule goes column by column: the sign of "
+            "R's diagonal decides.",
+            _START,
+        ),
+        Bug(
+            "signs_of_all_of_R",
+            {"W = Q * signs": "W = Q @ np.sign(R)"},
+            "Your Q is multiplied by the signs of all of R. Each column has one sign: that on R's diagonal.",
+            _START,
+        ),
+        Bug(
+            "signs_of_the_first_row_of_Q",
+            {"W = Q * signs": "W = Q * np.sign(Q[0])"},
+            "Your signs make the first row of Q positive. The rule is about R: its diagonal should be positive.",
+            _START,
+        ),
+        Bug(
+            "signs_of_the_diagonal_of_Q",
+            {"W = Q * signs": "W = Q * np.sign(np.diag(Q))"},
+            "Your signs make the diagonal of Q positive. The rule is about R: its diagonal should be positive.",
             _START,
         ),
         Bug(
@@ -838,6 +970,7 @@ def _norm_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield general
     yield Case("the same call again", general.inputs)
     yield Case("short ones", (*_gradients(rng, 2, 3, (1.2, 1.7 * spread, 0.9)), np.array(2.7)))
+    yield Case("far below the limit", (*_gradients(rng, 3, 2, (0.8, 1.1 * spread, 0.7)), np.array(4.0)))
     yield Case(
         "each short, together long",
         (*_gradients(rng, 4, 3, (0.8, 0.7 * spread, 0.75)), np.array(0.9)),
@@ -974,6 +1107,54 @@ GLOBAL_NORM = Question(
             "square_compared",
             {"if norm > max_norm": "if norm**2 > max_norm"},
             "You compare the square of the norm with max_norm: some gradients that are short enough are made longer.",
+            _GLOBAL,
+        ),
+        Bug(
+            "compared_with_one",
+            {"if norm > max_norm": "if norm > 1"},
+            "You compare the norm with 1, whatever max_norm is: some gradients that are short enough are made longer.",
+            _GLOBAL,
+        ),
+        Bug(
+            "measured_again_after_every_array",
+            {
+                "clipped = [g * factor for g in gradients]": "clipped = list(gradients)\n    for i in range(3):\n"
+                "        norm = np.sqrt(sum(np.sum(g**2) for g in clipped))\n        "
+                "clipped[i] = clipped[i] * (max_norm / norm if norm > max_norm else 1.0)"
+            },
+            "Your norm is measured again after each array, when those before it are clipped already: each array gets "
+            "another factor. Measure once, before anything is changed.",
+            _GLOBAL,
+        ),
+        Bug(
+            "first_array_alone",
+            {"np.sqrt(np.sum(squares))": "np.sqrt(squares[0])"},
+            "Your norm is that of the first array alone. All of them together make up one long vector.",
+            _GLOBAL,
+        ),
+        Bug(
+            "last_array_alone",
+            {"np.sqrt(np.sum(squares))": "np.sqrt(squares[-1])"},
+            "Your norm is that of the last array alone. All of them together make up one long vector.",
+            _GLOBAL,
+        ),
+        Bug(
+            "square_returned",
+            {"(*clipped, norm)": "(*clipped, norm**2)"},
+            "Your gradients are right; what you return beside them is the square of the norm.",
+            _GLOBAL,
+        ),
+        Bug(
+            "factor_returned",
+            {"(*clipped, norm)": "(*clipped, factor)"},
+            "Your gradients are right; what you return beside them is the factor. The log needs the norm.",
+            _GLOBAL,
+        ),
+        Bug(
+            "comparison_reversed_for_zeros_too",
+            {"if norm > max_norm": "if norm < max_norm"},
+            "Your comparison is the wrong way round: short gradients are made longer, zeros become NaN, long ones are "
+            "left alone.",
             _GLOBAL,
         ),
         Bug(

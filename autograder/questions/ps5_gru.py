@@ -209,6 +209,18 @@ FORWARD = Question(
             STEP,
         ),
         Bug(
+            "initial_state_in_front",
+            {"np.stack(hs), h_next": "np.stack([h0, *hs]), h_next"},
+            "Your hs has h0 in front, T + 1 states in all. It holds the state after each step: T of them.",
+            STEP,
+        ),
+        Bug(
+            "states_in_reverse",
+            {"np.stack(hs), h_next": "np.stack(hs[::-1]), h_next"},
+            "Your hs is right and stands in reverse: the last step comes first.",
+            STEP,
+        ),
+        Bug(
             "last_state_is_the_first",
             {"np.stack(hs), h_next": "np.stack(hs), hs[0]"},
             "Your h_last is the state after the first step. After the last one, please.",
@@ -319,6 +331,34 @@ _TIME_BUGS = (
         "initial_state_gradient_too_early",
         {"dh, dW_ih": "dh_next, dW_ih"},
         "Your dh0 is the gradient of the first state, not of the state before it: one step of the way back is missing.",
+        BACK_THROUGH_TIME,
+    ),
+    Bug(
+        "one_cache_for_every_step",
+        {"kept[t]": "kept[-1]"},
+        "At every step back you use what the last step kept. Each step has its own.",
+        BACK_THROUGH_TIME,
+    ),
+    Bug(
+        "outputs_gradients_in_reverse",
+        {"dhs[t] + dh": "dhs[len(xs) - 1 - t] + dh"},
+        "Your loop walks back over the steps and forwards over dhs: each step gets another step's gradient.",
+        BACK_THROUGH_TIME,
+    ),
+    Bug(
+        "last_states_gradient_at_every_step",
+        {"dh = dh_last": "dh = 0 * dh_last", "dhs[t] + dh": "dhs[t] + dh + dh_last"},
+        "dh_last enters at every step. It reaches the last state alone; from there it travels on by itself.",
+        BACK_THROUGH_TIME,
+    ),
+    Bug(
+        "weights_of_the_last_step_alone",
+        {
+            share: f"{share} * (t == len(xs) - 1)"
+            for share in ("da.T @ x", "dq.T @ h", "da.sum(axis=0)", "dq.sum(axis=0)")
+        },
+        "Your gradients of weights and biases are those of the last step alone. The same weights serve at every step, "
+        "and every step adds its share.",
         BACK_THROUGH_TIME,
     ),
 )
@@ -558,6 +598,27 @@ COUNTS = Question(
             {"width = directions * H": "width = H"},
             "From the second layer on your count is too small: it reads both directions of the one below, side by "
             "side.",
+            _BUDGET,
+        ),
+        Bug(
+            "further_layers_always_read_two_directions",
+            {"width = directions * H": "width = 2 * H"},
+            "From the second layer on yours reads 2H numbers, whatever the directions. One direction writes H.",
+            _BUDGET,
+        ),
+        Bug(
+            "biases_once_a_layer",
+            {" + biases * rows": "", "directions * sweep": "directions * sweep + biases * rows"},
+            "Your two directions share their biases. Each has its own.",
+            _BUDGET,
+        ),
+        Bug(
+            "second_direction_in_the_first_layer_alone",
+            {
+                "for _ in range(layers)": "for layer in range(layers)",
+                "+= directions *": "+= (1 if layer else directions) *",
+            },
+            "Only your first layer has a second direction. Every layer has one.",
             _BUDGET,
         ),
         Bug(

@@ -186,6 +186,13 @@ EASING_BUGS = (
         eases=True,
     ),
     Bug(
+        "gates_do_not_hear_the_state",
+        {_sigma(gate): f"1 / (1 + np.exp(-a_{gate}))" for gate in "rz"},
+        "Your gates hear the input alone. What the state says, q, belongs to their sums too.",
+        GATES,
+        eases=True,
+    ),
+    Bug(
         "update_gate_forgotten",
         {_BLEND: "n"},
         "Your new state is the candidate: the update gate is missing, and with it the way on which the old state "
@@ -229,6 +236,30 @@ RARER_FORWARD_BUGS = (
         "Your reset gate says how much of the past to drop. In spite of its name it says how much is heard: 1 hears "
         "all.",
         GATES,
+    ),
+    Bug(
+        "update_gate_in_the_candidate",
+        {_CANDIDATE: "np.tanh(a_n + z * q_n)"},
+        "In your candidate stands z. How much of the past the candidate hears is up to the other gate.",
+        GATES,
+    ),
+    Bug(
+        "reset_gate_keeps",
+        {_BLEND: "(1 - z) * n + r * h"},
+        "Your old state is kept by r. Both shares of the blend are the update gate's.",
+        GATES,
+    ),
+    Bug(
+        "both_shares_alike",
+        {_BLEND: "z * n + z * h"},
+        "Both of your shares are z. The two shares of a blend add up to 1.",
+        GATES,
+    ),
+    Bug(
+        "recurrent_bias_outside_the_reset_too",
+        {_CANDIDATE: f"np.tanh(a_n + r * q_n + {_B_HN})"},
+        "In your candidate b_hh stands twice, once within the reset gate's reach and once outside. Within is enough.",
+        RESET,
     ),
     Bug(
         "reset_state_blended",
@@ -505,6 +536,90 @@ RARER_BACKWARD_BUGS = (
         "update_gate_derivative_forgotten",
         _slopes("1", "z"),
         "At the update gate the derivative of σ is missing.",
+        BACK,
+    ),
+    Bug(
+        "reset_gate_derivative_without_one_minus",
+        _slopes("{s}", "r"),
+        "At the reset gate your slope is r. Half of the derivative of σ is missing.",
+        BACK,
+    ),
+    Bug(
+        "update_gate_derivative_without_one_minus",
+        _slopes("{s}", "z"),
+        "At the update gate your slope is z. Half of the derivative of σ is missing.",
+        BACK,
+    ),
+    Bug(
+        "reset_gate_with_tanh_derivative",
+        _slopes("(1 - {s}**2)", "r"),
+        "Your reset gate has 1 - r², the derivative of tanh. It came out of σ.",
+        BACK,
+    ),
+    Bug(
+        "update_gate_with_tanh_derivative",
+        _slopes("(1 - {s}**2)", "z"),
+        "Your update gate has 1 - z², the derivative of tanh. It came out of σ.",
+        BACK,
+    ),
+    Bug(
+        "candidate_gets_the_old_share",
+        {"dh_next * (1 - z)": "dh_next * z"},
+        "Your candidate gets the share of the gradient that is due to h. Which share of n entered the state?",
+        BACK,
+    ),
+    Bug(
+        "old_state_gets_the_new_share",
+        {"dh_next * z": "dh_next * (1 - z)"},
+        "Straight back to h you send the share that is due to n. Which share of h stayed?",
+        BACK,
+    ),
+    Bug(
+        "state_gradient_added_again",
+        {"through_z + ": "dh_next + through_z + "},
+        "Your dh has dh_next added once more. Straight back goes only the share of h that stayed.",
+        BACK,
+    ),
+    Bug(
+        "update_gate_shares_added",
+        {"(h - n)": "(h + n)"},
+        "Your update gate's gradient has h + n in it. If z grows a little, what is there more of, and what less?",
+        BACK,
+    ),
+    Bug(
+        "reset_gate_passed_inverted",
+        {"da_n * r": "da_n * (1 - r)"},
+        "What you send to the candidate's recurrent sum is scaled by 1 - r. Forwards, that sum was scaled by r.",
+        BACK,
+    ),
+    Bug(
+        "reset_gate_meets_the_candidate",
+        {"da_n * q_n": "da_n * n"},
+        "Your reset gate's gradient has n in it. What did r multiply, forwards?",
+        BACK,
+    ),
+    Bug(
+        "inputs_gradient_of_the_states_sum",
+        {"da @ W_ih": "dq @ W_ih"},
+        "Your dx is computed from the gradient of the state's sum. The input went through the other one.",
+        BACK,
+    ),
+    Bug(
+        "input_weights_of_the_states_sum",
+        {"da.T @ x": "dq.T @ x"},
+        "Your dW_ih is computed from the gradient of the state's sum. W_ih made the other one.",
+        BACK,
+    ),
+    Bug(
+        "input_bias_of_the_states_sum",
+        {"da.sum(axis=0)": "dq.sum(axis=0)"},
+        "Your two bias gradients are alike, and both are that of the state's sum. b_ih stands in the input's.",
+        RESET,
+    ),
+    Bug(
+        "bias_gradients_swapped",
+        {"da.sum(axis=0)": "dq.sum(axis=0)", "dq.sum(axis=0)": "da.sum(axis=0)"},
+        "Your two bias gradients have changed places. Which sum does each bias stand in?",
         BACK,
     ),
     Bug(

@@ -158,9 +158,11 @@ def _schedule_model(peak, at, steps, warmup, floor):  # type: ignore[no-untyped-
     for s in at:
         if s < warmup:
             rate = peak * (s + 1) / warmup
-        else:
-            share = min((s - warmup) / (steps - warmup), 1)
+        elif s < steps:
+            share = (s - warmup) / (steps - warmup)
             rate = floor + (peak - floor) * (1 + np.cos(np.pi * share)) / 2
+        else:
+            rate = floor
         rates.append(rate)
     return np.array(rates[:warmup]), np.array(rates[warmup:])
 
@@ -185,7 +187,7 @@ SCHEDULE = Question(
     title="Warm-up and cosine",
     arguments=("peak", "step", "steps", "warmup", "floor"),
     outputs=_RATES,
-    axes=dict.fromkeys(_RATES, ("step",)),
+    axes={_RATES[0]: ("step",), _RATES[1]: ("step w +",)},
     reference=_schedule_reference,
     cases=_schedule_cases,
     parts=(
@@ -230,7 +232,8 @@ def _perplexity_cases(rng: np.random.Generator) -> Iterator[Case]:
 
 def _perplexity_model(nats, lengths, sizes):  # type: ignore[no-untyped-def]
     ends = np.cumsum(sizes)[:-1]
-    batches = list(zip(np.split(nats, ends, axis=1), np.split(lengths, ends), strict=True))
+    pairs = zip(np.split(nats, ends, axis=1), np.split(lengths, ends), strict=True)
+    batches = [(x[: max(L) + 1], L) for x, L in pairs]
     total, count = 0.0, 0
     for x, L in batches:
         mask = np.arange(len(x))[:, None] < L
@@ -279,6 +282,46 @@ PERPLEXITY_OF = Question(
             },
             "Your perplexity is the mean of the batches' perplexities. exp comes last, and once: of the mean over all "
             "tokens.",
+            MASKED_LOSS,
+        ),
+        Bug(
+            "mean_of_batch_means_and_perplexities",
+            {
+                _MEAN: "np.mean([a / n for a, n in each])",
+                "np.exp(mean)": "np.mean(np.exp([a / n for a, n in each]))",
+                "total, count = 0.0, 0": f"total, count = 0.0, 0{_EACH}",
+            },
+            "Both your numbers are means over the batches, so a token in a small batch counts for more. Add up sums "
+            "and counts, divide once, and exp comes last.",
+            MASKED_LOSS,
+        ),
+        Bug(
+            "mean_of_batch_means_where_there_are_tokens",
+            {
+                _MEAN: "np.mean([a / n for a, n in each if n])",
+                "total, count = 0.0, 0": f"total, count = 0.0, 0{_EACH}",
+            },
+            "Your loss is the mean of the batches' means (you leave out those without a token), so a token in a small "
+            "batch counts for more. Add up sums and counts, and divide once: no batch needs leaving out.",
+            MASKED_LOSS,
+        ),
+        Bug(
+            "mean_of_nanmeans",
+            {
+                _MEAN: "np.mean([np.nanmean(x) for x, _ in batches])",
+            },
+            "Your loss is the mean of each batch's np.nanmean. Padding may hold any numbers, so only `lengths` says "
+            "where it begins; and a token in a small batch counts for more.",
+            MASKED_LOSS,
+        ),
+        Bug(
+            "mean_of_sequence_means_where_there_are_tokens",
+            {
+                _SUM: "(np.where(mask, x, 0).sum(axis=0) / np.maximum(L, 1)).sum()",
+                _COUNT: "count + (L > 0).sum()",
+            },
+            "Your loss is the mean of the sequences' means: a token in a short sequence counts for more. Every token "
+            "counts the same.",
             MASKED_LOSS,
         ),
         Bug(
@@ -334,6 +377,20 @@ PERPLEXITY_OF = Question(
             MASKED_LOSS,
         ),
         Bug(
+            "nan_skipped_in_the_sum",
+            {_SUM: "np.nansum(x)"},
+            "Your sum takes the padding too, and only leaves out what is NaN there. Padding may hold any numbers: only "
+            "`lengths` says where it begins. (And a real NaN should be seen, not skipped.)",
+            MASKED_LOSS,
+        ),
+        Bug(
+            "mask_one_step_too_long_in_the_sum",
+            {_MASK: "np.arange(len(x))[:, None] <= L", _COUNT: "count + L.sum()"},
+            "One step of padding of each sequence is in your sum, though not in your count. Steps are counted from 0: "
+            "those of a sequence of length 3 are 0, 1 and 2.",
+            MASKED_LOSS,
+        ),
+        Bug(
             "mask_one_step_too_long",
             {_MASK: "np.arange(len(x))[:, None] <= L"},
             "One step of padding of each sequence counts with you. Steps are counted from 0: those of a sequence of "
@@ -344,6 +401,12 @@ PERPLEXITY_OF = Question(
             "mask_one_step_too_short",
             {_MASK: "np.arange(len(x))[:, None] < L - 1"},
             "The last token of each sequence is missing.",
+            MASKED_LOSS,
+        ),
+        Bug(
+            "loss_negative",
+            {_MEAN: "-total / count"},
+            "Your loss is negative. The minus of -log p is in the nats already.",
             MASKED_LOSS,
         ),
         Bug(
@@ -418,7 +481,7 @@ def _stop_cases(rng: np.random.Generator) -> Iterator[Case]:
     def case(name: str, script: list[float], patience: int, min_delta: float = 0, lead: int = 0, **how: object) -> Case:
         """A script of losses behind some epochs that all improve; multiples of 1/8, so that ties are exact."""
         front = max(x for x in script if np.isfinite(x)) + (min_delta + 1) * np.arange(lead, 0, -1)
-        values = (rng.integers(4, 40) + np.array([*front, *script])) / 8
+        values = (rng.integers(8, 40) + np.array([*front, *script])) / 8
         return Case(name, (values, np.array(patience), np.array(min_delta / 8)), **how)  # type: ignore[arg-type]
 
     nan = np.nan
@@ -584,6 +647,45 @@ EARLY_STOP = Question(
             {"np.inf, 0, 0": "losses[0], 0, 0"},
             "Your best is the first loss before the loop begins, so that the first epoch is no improvement on itself "
             "and uses up patience. Begin with infinity.",
+            STOP,
+        ),
+        Bug(
+            "begins_below_all_losses",
+            {"np.inf, 0, 0": "0.0, 0, 0"},
+            "Your best begins at a number that no loss reaches: nothing is ever an improvement. Begin with infinity.",
+            STOP,
+        ),
+        Bug(
+            "nan_starts_the_count_again",
+            {"waited += 1": "waited = 0 if np.isnan(loss) else waited + 1"},
+            "An epoch of NaN sets your count back to 0. It is an epoch without an improvement, and counts as one.",
+            STOP,
+        ),
+        Bug(
+            "stopped_one_epoch_later",
+            {"stop = epoch\n": "stop = epoch + 1\n"},
+            "Where patience runs out, your `stop` is the epoch after. It is the last one that was trained: the one at "
+            "which it ran out.",
+            STOP,
+        ),
+        Bug(
+            "stopped_one_epoch_earlier",
+            {"stop = epoch\n": "stop = epoch - 1\n"},
+            "Where patience runs out, your `stop` is the epoch before. The one at which it runs out was trained too.",
+            STOP,
+        ),
+        Bug(
+            "never_stopped_is_one_too_far",
+            {"stop = len(losses) - 1": "stop = len(losses)"},
+            "Where patience never runs out, your `stop` is the number of epochs. It should be the number of the last "
+            "one, and epochs are counted from 0.",
+            STOP,
+        ),
+        Bug(
+            "kept_before_the_first",
+            {"return last, keep": "return last, last - int(patience)"},
+            "You keep the epoch `patience` before the last. That is the best one only where training was stopped, and "
+            "there may be no such epoch.",
             STOP,
         ),
         Bug(
@@ -767,6 +869,30 @@ WINDOWS_OF = Question(
             {_X: "[inputs[c : c + T][:-1] for c in cuts]", _Y: "[inputs[c : c + T][1:] for c in cuts]"},
             "Your windows are one step short, and the pairs across their borders are missing: the targets were taken "
             "from inside a window. Shift the whole text, then cut.",
+            CARRY,
+        ),
+        Bug(
+            "last_target_of_each_row_missing",
+            {
+                "(len(stream) - 1) // N": "len(stream) // N",
+                _ROWS: "stream[: N * R].reshape(N, R).T[:-1]",
+                _ROWS_Y: "stream[: N * R].reshape(N, R).T[1:]",
+                "range(0, R, T)": "range(0, R - 1, T)",
+            },
+            "Your targets come from inside their row, so that its last element has none. It has one: the element that "
+            "follows in the text. Shift the whole text, then cut.",
+            CARRY,
+        ),
+        Bug(
+            "empty_last_window",
+            {"range(0, R, T)": "range(0, R + 1, T)"},
+            "Where all windows are full, one more follows that is empty. There are as many as hold R steps.",
+            CARRY,
+        ),
+        Bug(
+            "windows_one_step_too_long",
+            {_X: "[inputs[c : c + T + 1] for c in cuts]", _Y: "[targets[c : c + T + 1] for c in cuts]"},
+            "Your windows have T + 1 steps, and the last one of each is read again by the next. [c : c + T] are T.",
             CARRY,
         ),
         Bug(
@@ -1026,17 +1152,17 @@ def _train_cases(rng: np.random.Generator) -> Iterator[Case]:
     def case(
         name: str, sizes: list[int], N: int, V: int, H: int, epochs: int, warmup: int, until: int, **how: object
     ) -> Case:
-        ids = rng.integers(0, V, (2, sum(sizes), N))
+        ids = rng.integers(0, [[[V - 1]], [[V]]], (2, sum(sizes), N))  # the last symbol is never read: a gradient of 0
         numbers = epochs, rng.uniform(0.08, 0.12), warmup, 0.2, until
         return Case(name, (*ids, np.array(sizes), *_network(rng, V, H), *map(np.asarray, numbers)), **how)  # type: ignore[arg-type]
 
-    general = case("two epochs of two windows", [2, 1], 3, 5, 4, epochs=2, warmup=2, until=9)
+    general = case("two epochs of three windows", [2, 1, 1], 3, 5, 4, epochs=2, warmup=2, until=9)
     yield general
     yield Case("the same call again", general.inputs)
-    yield case("stopped after two of three epochs", [3, 2], 2, 4, 3, epochs=3, warmup=2, until=2)
-    yield case("one window an epoch", [4], 2, 4, 3, epochs=3, warmup=1, until=9, edge=True)
+    yield case("stopped after two of four epochs", [3, 2, 1], 2, 4, 3, epochs=4, warmup=2, until=2)
+    yield case("one window an epoch", [4], 2, 4, 3, epochs=3, warmup=0, until=9, edge=True)
     yield case("one update", [3], 2, 4, 3, epochs=1, warmup=0, until=9, edge=True)
-    gentle = case("gradients that need no clipping", [3, 3], 2, 3, 4, epochs=1, warmup=1, until=9, edge=True)
+    gentle = case("gradients that need no clipping", [3, 3], 2, 3, 4, epochs=2, warmup=1, until=9, edge=True)
     *arguments, _, until = gentle.inputs
     yield Case(gentle.name, (*arguments, np.array(50.0), until), edge=True)
 
@@ -1051,7 +1177,7 @@ def _train_model(  # type: ignore[no-untyped-def]
     N, H, V = inputs.shape[1], len(W_hh), len(W_out)
     rest = np.zeros((N, H))
     steps = epochs * len(sizes)
-    history, rates, norms = [], [], []
+    history, rates, norms, told = [], [], [], []
     k = 0
     spoilt = 0
     for epoch in range(epochs):
@@ -1087,9 +1213,11 @@ def _train_model(  # type: ignore[no-untyped-def]
             s = k
             if s < warmup:
                 rate = peak * (s + 1) / warmup
-            else:
-                share = min((s - warmup) / (steps - warmup), 1)
+            elif s < steps:
+                share = (s - warmup) / (steps - warmup)
                 rate = floor + (peak - floor) * (1 + np.cos(np.pi * share)) / 2
+            else:
+                rate = floor
             rates.append(rate)
             norms.append(norm)
             t = k + 1
@@ -1107,9 +1235,10 @@ def _train_model(  # type: ignore[no-untyped-def]
                 weights[name] = theta
                 ms[name], vs[name] = kept_m, kept_v
             k = k + 1
+        told.append(np.concatenate([array.ravel() for array in weights.values()]))
         if epoch + 1 >= until:
             break
-    return *weights.values(), np.array(history), np.array(rates), np.array(norms), spoilt
+    return *weights.values(), np.array(history), np.array(rates), np.array(norms), np.array(told), spoilt
 
 
 def _train_reference(*arguments: np.ndarray) -> Arrays:
@@ -1119,7 +1248,7 @@ def _train_reference(*arguments: np.ndarray) -> Arrays:
     weights = {name: array.copy() for name, array in zip(names, given, strict=True)}
     H, V = weights["W_ih"].shape
     schedule = _factor(int(epochs) * len(sizes), int(warmup))
-    adam, log, ends = optim.Adam(weights), [], np.cumsum(sizes)[:-1]
+    adam, log, told, ends = optim.Adam(weights), [], [], np.cumsum(sizes)[:-1]
     for _ in range(min(int(epochs), int(until))):
         h = np.zeros((inputs.shape[1], H))
         for x, y in zip(np.split(inputs, ends), np.split(targets, ends), strict=True):
@@ -1133,16 +1262,18 @@ def _train_reference(*arguments: np.ndarray) -> Arrays:
             rate = float(peak) * schedule(adam.steps)
             adam.step(clipped, rate)
             log.append((float(loss), rate, norm))
-    return *weights.values(), *np.array(log).T, np.zeros(())
+        told.append(np.concatenate([array.ravel() for array in weights.values()]))
+    return *weights.values(), *np.array(log).T, np.stack(told), np.zeros(())
 
 
 _WEIGHTS = ("W_ih", "W_hh", "b", "W_out", "b_out")
 _LOG, _GIVEN = ("losses", "rates", "norms"), "changes made to the weights that came in"
+_TOLD = "what after_epoch was called with"
 TRAIN = Question(
     name="train",
     title="The whole loop",
     arguments=("inputs", "targets", "sizes", *_WEIGHTS, "epochs", "peak", "warmup", "max_norm", "until"),
-    outputs=(*_WEIGHTS, *_LOG, _GIVEN),
+    outputs=(*_WEIGHTS, *_LOG, _TOLD, _GIVEN),
     axes={
         "W_ih": ("unit", "symbol"),
         "W_hh": ("unit", "unit before"),
@@ -1150,15 +1281,16 @@ TRAIN = Question(
         "W_out": ("symbol", "unit"),
         "b_out": ("symbol",),
         **dict.fromkeys(_LOG, ("update",)),
+        _TOLD: ("epoch", "entry"),
         _GIVEN: (),
     },
     reference=_train_reference,
     cases=_train_cases,
     parts=(
         Part("the log", 3, _LOG),
-        Part("the weights", 3, _WEIGHTS),
+        Part("the weights, for after_epoch too", 3, (*_WEIGHTS, _TOLD)),
         Part("what came in stays as it was", 1, (_GIVEN,)),
-        Part("one window an epoch, one update, nothing to clip", 1, (*_WEIGHTS, *_LOG, _GIVEN), edge=True),
+        Part("one window an epoch, one update, nothing to clip", 1, (*_WEIGHTS, *_LOG, _TOLD, _GIVEN), edge=True),
     ),
     model=_train_model,
     bugs=(*TRAIN_BUGS, *ADAM_BUGS, *SCHEDULE_BUGS),

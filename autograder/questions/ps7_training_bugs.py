@@ -181,9 +181,54 @@ ADAM_BUGS = (
         "Your step has no learning rate in it.",
         ADAM,
     ),
+    Bug(
+        "eps_missing",
+        {_STEP: "m_hat / np.sqrt(v_hat)"},
+        "Your step has no ε: where a gradient was always zero it divides zero by zero.",
+        ADAM,
+    ),
 )
 
 ADAM_ALONE_BUGS = (
+    Bug(
+        "correction_times_t",
+        {_M_HAT: "m_new / (1 - beta_1 * t)", _V_HAT: "v_new / (1 - beta_2 * t)"},
+        "Your correction divides by 1 - β · t, which is below zero soon: no root. It is β to the power of t.",
+        ADAM,
+    ),
+    Bug(
+        "beta_1_in_both_corrections",
+        {_V_HAT: "v_new / (1 - beta_1**t)"},
+        "Your v is right, and its correction is made with β₁. It forgets by β₂, and is corrected by β₂.",
+        ADAM,
+    ),
+    Bug(
+        "gradient_for_its_square",
+        {_V: "beta_2 * v + (1 - beta_2) * g"},
+        "Your v is a mean of gradients, which has a sign. It is a mean of their squares.",
+        ADAM,
+    ),
+    Bug(
+        "eps_added_to_the_quotient",
+        {_STEP: "m_hat / np.sqrt(v_hat) + eps"},
+        "Your ε is added to the quotient. It belongs to what divides: brackets round the root and ε.",
+        ADAM,
+    ),
+    Bug(
+        "eps_added_to_the_step",
+        {
+            "parameter - learning_rate * step": "parameter - (learning_rate * step + eps)",
+            _STEP: "m_hat / np.sqrt(v_hat)",
+        },
+        "Your ε is added to the whole step. It belongs to what divides: brackets round the root and ε.",
+        ADAM,
+    ),
+    Bug(
+        "eps_added_to_the_parameter",
+        {"parameter - learning_rate * step": "parameter - learning_rate * step + eps", _STEP: "m_hat / np.sqrt(v_hat)"},
+        "Your ε is added to the parameter itself. It belongs to what divides: brackets round the root and ε.",
+        ADAM,
+    ),
     Bug(
         "moments_returned_in_another_order",
         {"kept_m, kept_v = m_new, v_new": "kept_m, kept_v = v_new, m_new"},
@@ -201,12 +246,6 @@ ADAM_ALONE_BUGS = (
         "eps_inside_the_root",
         {_STEP: "m_hat / np.sqrt(v_hat + eps)"},
         "Your ε stands inside the root. Here it is added after it (libraries differ; at 1e-8, the root makes it 1e-4).",
-        ADAM,
-    ),
-    Bug(
-        "eps_missing",
-        {_STEP: "m_hat / np.sqrt(v_hat)"},
-        "Your step has no ε: where a gradient was always zero it divides zero by zero.",
         ADAM,
     ),
     Bug(
@@ -282,6 +321,8 @@ ADAM_ALONE_BUGS = (
 _RISE, _SHARE = "peak * (s + 1) / warmup", "(s - warmup) / (steps - warmup)"
 _COSINE = "(1 + np.cos(np.pi * share)) / 2"
 _RANGE = "floor + (peak - floor) *"
+_AFTER = "else:\n            rate = floor"
+_RAISES = "[][0]"  # where a learner's whole numbers are divided by zero, and NumPy's would not raise
 
 SCHEDULE_BUGS = (
     Bug(
@@ -298,7 +339,7 @@ SCHEDULE_BUGS = (
     ),
     Bug(
         "warmup_one_step_too_long",
-        {"s < warmup": "s <= warmup"},
+        {"s < warmup": f"s <= (warmup or {_RAISES})"},
         "Your warm-up has one step too many, and it overshoots the peak. Steps 0 to warmup - 1 are the warm-up.",
         SCHEDULE,
     ),
@@ -355,7 +396,7 @@ SCHEDULE_BUGS = (
     ),
     Bug(
         "cosine_one_step_too_short",
-        {_SHARE: "(s - warmup) / (steps - 1 - warmup)"},
+        {_SHARE: f"(s - warmup) / ((steps - 1 - warmup) or {_RAISES})"},
         "Your cosine is down at the last step. Here it is down at step number `steps`, the first that is not taken, so "
         "that the last step still moves.",
         SCHEDULE,
@@ -406,7 +447,26 @@ SCHEDULE_BUGS = (
     ),
 )
 
-SCHEDULE_ALONE_BUGS = (
+_FLOOR_BUGS = (
+    Bug(
+        "without_pi",
+        {_COSINE: "(1 + np.cos(share)) / 2"},
+        "Your cosine gets q itself. Half a turn is π, so q is multiplied by it.",
+        SCHEDULE,
+    ),
+    Bug(
+        "cosine_counted_from_step_zero_and_held",
+        {_SHARE: "min(s / (steps - warmup), 1)"},
+        "Your cosine has the right length and is counted from step 0: it is over before the training is.",
+        SCHEDULE,
+    ),
+    Bug(
+        "warmup_from_zero_to_the_peak",
+        {_RISE: f"peak * s / ((warmup - 1) or {_RAISES})"},
+        "Your warm-up goes from 0 at its first step to the peak at its last, and a warm-up of one step divides by "
+        "zero. Step s gets s + 1 shares of w.",
+        SCHEDULE,
+    ),
     Bug(
         "warmup_from_the_floor",
         {_RISE: "floor + (peak - floor) * (s + 1) / warmup"},
@@ -446,21 +506,60 @@ SCHEDULE_ALONE_BUGS = (
     ),
     Bug(
         "rises_again",
-        {f"min({_SHARE}, 1)": _SHARE},
+        {"s < steps": "s > -1"},
         "After the last step your rate rises again, since a cosine does. It should stay at the floor.",
         SCHEDULE,
     ),
     Bug(
         "nothing_after_the_end",
-        {f"{_RANGE} {_COSINE}": f"{_RANGE} {_COSINE} if s < steps else 0.0"},
+        {_AFTER: _AFTER.replace("floor", "0.0")},
         "After the last step your rate is 0. It should stay at the floor.",
         SCHEDULE,
     ),
 )
 
+
+def _also_after_the_end(bug: Bug) -> Bug:
+    """The same mistake by somebody whose cosine goes on after the last step, with its share held at 1."""
+    rate, share = f"{_RANGE} {_COSINE}", _SHARE
+    for text, instead in bug.edits.items():
+        rate, share = rate.replace(text, instead), share.replace(text, instead)
+    after = f"else:\n            share = min({share}, 1)\n            rate = {rate}"
+    return Bug(f"{bug.name}_also_after_the_end", {**bug.edits, _AFTER: after}, bug.says, bug.read)
+
+
+_SHOW_AFTER_THE_END = (
+    "cosine_too_long",
+    "cosine_becomes_negative",
+    "cosine_upside_down",
+    "whole_turn",
+    "cosine_in_degrees",
+    "without_pi",
+    "floor_forgotten",
+    "floor_taken_off",
+    "floor_as_a_share_of_the_peak",
+)
+SCHEDULE_ALONE_BUGS = (
+    *_FLOOR_BUGS,
+    *(_also_after_the_end(bug) for bug in (*SCHEDULE_BUGS, *_FLOOR_BUGS) if bug.name in _SHOW_AFTER_THE_END),
+)
+
 # ---- the loop around them ------------------------------------------------------------------------------------------
 
 TRAIN_BUGS = (
+    Bug(
+        "after_epoch_sees_the_first_weights",
+        {"in weights.values()])": "in (W_ih, W_hh, b, W_out, b_out)])"},
+        "Your `after_epoch` is called with the weights that you were given. It is to see the newest: on them it "
+        "decides, and those it puts aside.",
+        STOP,
+    ),
+    Bug(
+        "after_epoch_never_called",
+        {"told.append(": "str(", "epoch + 1 >= until": "False"},
+        "You never call `after_epoch`. After each epoch it is asked whether to stop.",
+        STOP,
+    ),
     Bug(
         "state_reset_in_every_window",
         {"h = hs[-1]": "h = rest"},
@@ -514,7 +613,7 @@ TRAIN_BUGS = (
         SCHEDULE,
     ),
     Bug(
-        "moments_forgotten_at_every_update",
+        "old_moments_kept",
         {"m, v = ms[name], vs[name]": "m, v = 0 * ms[name], 0 * vs[name]"},
         "Adam begins every update with m = v = 0: what it handed back must be kept for the next.",
         ADAM,

@@ -104,6 +104,20 @@ SOFTMAX_BUGS = (
         LOOKING,
     ),
     Bug(
+        "divided_by_the_sum_of_everything",
+        {_TOTAL: "total = e.sum(keepdims=True)"},
+        "You divide by the sum over the whole batch, so that all your weights together add up to 1. Those of each "
+        "sequence should: without an axis, sum takes them all.",
+        LOOKING,
+    ),
+    Bug(
+        "empty_sequence_raises",
+        {_GUARD: f"{_GUARD}\n    min(scores[n, :L].max() for n, L in enumerate(lengths))"},
+        "Your weights are right but for sequences of length 0, where you ask for the maximum of no numbers, and that "
+        "raises. Nothing can be read there; all weights are 0.",
+        MASK,
+    ),
+    Bug(
         "softmax_over_everything",
         {
             _LARGEST: "largest = masked.max(axis=None, keepdims=True)",
@@ -194,7 +208,42 @@ def without(bugs: tuple[Bug, ...], *names: str) -> tuple[Bug, ...]:
     return tuple(bug for bug in bugs if bug.name not in names)
 
 
+_PADDING_TOO = (
+    "Your maximum is taken over the padding too; where that is NaN the maximum is NaN, and with it the row. Take it of "
+    "the valid scores alone."
+)
 SOFTMAX_ALONE_BUGS = (
+    Bug(
+        "largest_score_of_the_padding_too",
+        {
+            _LARGEST: "largest = scores.max(axis=1, keepdims=True)",
+            _E: "e = np.where(mask, np.exp(scores - largest), 0)",
+        },
+        _PADDING_TOO,
+        MASK,
+    ),
+    Bug(
+        "largest_score_of_the_padding_too_in_whole_rows",
+        {_LARGEST: "largest = scores.max(axis=1, keepdims=True)"},
+        _PADDING_TOO,
+        MASK,
+    ),
+    Bug(
+        "largest_score_of_the_padding_too_and_nothing_for_the_empty",
+        {_LARGEST: "largest = scores.max(axis=1, keepdims=True)", _GUARD: "largest = largest + 0"},
+        f"{_PADDING_TOO} (And a sequence of length 0 has a row of zeros; yours divides by 0 there.)",
+        MASK,
+    ),
+    Bug(
+        "softmax_over_the_batch_where_somebody_is",
+        {
+            _LARGEST: "largest = masked.max(axis=0, keepdims=True)",
+            _GUARD: "largest = np.where(np.isfinite(largest), largest, 0)",
+            _TOTAL: "total = e.sum(axis=0, keepdims=True)",
+        },
+        "Your weights add up to 1 over the sequences of the batch. They do so over the steps of each sequence.",
+        LOOKING,
+    ),
     Bug(
         "logarithms_returned",
         {_WEIGHTS: "weights = masked - largest - np.log(np.where(total > 0, total, 1))"},
@@ -285,6 +334,13 @@ SOFTMAX_BACKWARD_BUGS = (
         TAKEN_APART,
     ),
     Bug(
+        "weight_forgotten_in_front_on_padding_too",
+        {_SLOPE: "dscores = dweights - inner"},
+        "Your dscores is dw - Σ_j w_j dw_j, on padding too. The weight in front is missing: it says how much a key can "
+        "change, and that padding cannot.",
+        TAKEN_APART,
+    ),
+    Bug(
         "sum_not_weighted",
         {_SLOPE: "dscores = np.where(weights != 0, weights * dweights - inner, 0)"},
         "Your dscores is w · dw - Σ. The weight in front belongs to both.",
@@ -317,6 +373,13 @@ SOFTMAX_BACKWARD_BUGS = (
 )
 
 SOFTMAX_BACKWARD_ALONE_BUGS = (
+    Bug(
+        "weights_minus_gradient",
+        {_SLOPE: "dscores = weights - dweights"},
+        "Your dscores is w - dw. That looks like the softmax with a cross-entropy; here a gradient comes in, and each "
+        "weight multiplies.",
+        TAKEN_APART,
+    ),
     Bug(
         "zero_times_nan",
         {"dweights = np.where(weights != 0, dweights, 0)": "dweights = dweights + 0"},
@@ -455,12 +518,41 @@ DOT_BUGS = (
         "values_meet_nan",
         {_U: "u = values"},
         "Where the values are NaN on padding, your context is NaN: the weight is 0 there, and 0 · NaN is NaN. Put 0 in "
-        "the padding before you sum.",
+        "the padding before you sum, in all of it (with <= for < its first step stays).",
         MASK,
     ),
 )
 
+_LARGEST_OF_ALL = "largest = np.where(mask, scores, 0).max(axis=1, keepdims=True)"
 DOT_ALONE_BUGS = (
+    Bug(
+        "largest_score_of_the_padding_too",
+        {_LARGEST: _LARGEST_OF_ALL},
+        "Your maximum is taken over the padding too: where a sequence's own scores lie far below 0, the score of the "
+        "padding, exp is 0 for all of them. Take it of the valid scores alone.",
+        MASK,
+    ),
+    Bug(
+        "largest_score_of_the_padding_too_in_whole_rows",
+        {_LARGEST: _LARGEST_OF_ALL, _WEIGHTS: "weights = e / np.where(lengths[:, None] > 0, total, 1)"},
+        "Your maximum is taken over the padding too: where a sequence's own scores lie far below 0, the score of the "
+        "padding, exp is 0 for all of them, and 0 / 0 is NaN. Take it of the valid scores alone.",
+        MASK,
+    ),
+    Bug(
+        "largest_score_of_the_padding_too_and_nothing_for_the_empty",
+        {_LARGEST: _LARGEST_OF_ALL, _WEIGHTS: "weights = e / total"},
+        "Your maximum is taken over the padding too: where a sequence's own scores lie far below 0, the score of the "
+        "padding, exp is 0 for all of them, and 0 / 0 is NaN; as it is for an empty sequence.",
+        MASK,
+    ),
+    Bug(
+        "sequences_mixed",
+        {_SCORES: _SCORES.replace("nd,tnd", "md,tnd")},
+        "Your scores compare every key with the sum of all queries of the batch: two letters for one axis in "
+        "einsum, or a product over sequences. Each sequence asks its own keys.",
+        SCORES,
+    ),
     Bug(
         "scores_returned",
         {"return context, weights": "return context, scores"},
@@ -516,6 +608,24 @@ DOT_BACKWARD_BUGS = (
         "scale_multiplied_on_the_way_back",
         {_UNSCALED: "dproducts = dscores * np.sqrt(D)"},
         "On the way back you multiply by √D. What divided forwards divides back too.",
+        TAKEN_APART,
+    ),
+    Bug(
+        "scaled_back_by_the_values",
+        {_UNSCALED: "dproducts = dscores / np.sqrt(values.shape[2])"},
+        "On the way back you divide by the root of the values' size. Forwards it was √D, with the keys' D.",
+        TAKEN_APART,
+    ),
+    Bug(
+        "values_gradient_on_padding_too",
+        {_DVALUES: "dvalues = np.broadcast_to(dcontext, values.shape)"},
+        "Your dvalues is dcontext at every step, on padding too. Each value entered by its weight.",
+        TAKEN_APART,
+    ),
+    Bug(
+        "keys_gradient_from_keys",
+        {_DKEYS: 'dkeys = np.einsum("nt,tnd->tnd", dproducts, k)'},
+        "Your dkeys comes out with the keys themselves. What multiplied a key was the query.",
         TAKEN_APART,
     ),
     Bug(
@@ -695,7 +805,7 @@ ADDITIVE_BUGS = (
     Bug(
         "projections_read",
         {_ADD_READ: _ADD_READ.replace("s)", "s @ W_key.T)")},
-        "Your context is a mean of W_key s. The projection is for the comparison; what is read are the states.",
+        "Your context is a mean of W_key h. The projection is for the comparison; what is read are the states.",
         SCORES,
         eases=True,
     ),
@@ -709,7 +819,15 @@ ADDITIVE_BUGS = (
 )
 
 ADDITIVE_ALONE_BUGS = (
-    *without(DOT_ALONE_BUGS, "largest_value_alone", "plain_mean_read"),
+    *without(
+        DOT_ALONE_BUGS,
+        "largest_value_alone",
+        "plain_mean_read",
+        "largest_score_of_the_padding_too",
+        "largest_score_of_the_padding_too_in_whole_rows",
+        "largest_score_of_the_padding_too_and_nothing_for_the_empty",
+        "sequences_mixed",
+    ),
     Bug(
         "plain_mean_read",
         {_ADD_READ: "context = s.sum(axis=0) / np.maximum(lengths, 1)[:, None]"},
@@ -742,6 +860,19 @@ ADDITIVE_BACKWARD_BUGS = (
         {_AS_VALUES: "as_values = np.where(held, dcontext, 0)"},
         "In your dstates dcontext enters at every step alike. Each state was read by its weight.",
         TAKEN_APART,
+    ),
+    Bug(
+        "values_gradient_on_padding_too",
+        {_AS_VALUES: "as_values = np.broadcast_to(dcontext, states.shape)"},
+        "In your dstates dcontext enters at every step alike, on padding too. Each state was read by its weight.",
+        TAKEN_APART,
+    ),
+    Bug(
+        "query_weights_gradient_transposed",
+        {_DW_QUERY: "dW_query = query.T @ dp"},
+        "Your dW_query is transposed: where W_query is square nothing stops it. A gradient has the shape of its "
+        "weight, (A, H).",
+        SCORES,
     ),
     Bug(
         "tanh_slope_forgotten",

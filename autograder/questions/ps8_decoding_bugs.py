@@ -13,7 +13,30 @@ _SAID, _CHOICE = "said = logits.argmax(axis=-1)", "np.where(u < epsilon, truth, 
 _FIRST = "first = np.full((1, N), bos)"
 _TRUTH, _OWN = "truth = np.concatenate([first, targets[:-1]])", "own = np.concatenate([first, said[:-1]])"
 
+_ALL = f"inputs = {_CHOICE}"
+_STEP_BY_STEP = "inputs = truth + 0\n    for t in range(1, T):\n        inputs[t] = "
+
 INPUT_BUGS = (
+    Bug(
+        "truth_is_the_input_before",
+        {_ALL: f"{_STEP_BY_STEP}np.where(u[t] < epsilon, inputs[t - 1], own[t])"},
+        "Where the truth is due, your step t reads what step t - 1 read. Are your inputs and the targets one array "
+        "(inputs = targets is no copy)? Then whatever you write into one stands in the other.",
+        SAMPLING,
+    ),
+    Bug(
+        "own_is_the_input_before",
+        {_ALL: f"{_STEP_BY_STEP}np.where(u[t] < epsilon, truth[t], inputs[t - 1])"},
+        "Where its own prediction is due, your decoder reads what it read at the step before. It reads what it said "
+        "there.",
+        SAMPLING,
+    ),
+    Bug(
+        "coin_for_the_first_token",
+        {_OWN: "own = np.concatenate([said[:1], said[:-1]])"},
+        "You throw a coin for the first input too, and sometimes read a prediction there. The first is always BOS.",
+        SAMPLING,
+    ),
     Bug(
         "probability_reversed",
         {_CHOICE: "np.where(u < epsilon, own, truth)"},
@@ -242,6 +265,12 @@ PROBABILITY_BUGS = (
         SAMPLING,
     ),
     Bug(
+        "sigmoid_without_brackets",
+        {_SIGMOID: "sigmoid = k / k + np.exp(i / k)"},
+        "Your inverse sigmoid is k / k + exp(i / k), which is 1 + exp(i / k): brackets round what stands below.",
+        SAMPLING,
+    ),
+    Bug(
         "sigmoid_without_k_above",
         {_SIGMOID: "sigmoid = 1 / (k + np.exp(i / k))"},
         "Your inverse sigmoid has 1 above the line, where k stands.",
@@ -298,6 +327,43 @@ GREEDY_BUGS = (
         {"ids.append(token)": "ids.append(np.where(token == eos, 0, token))"},
         "Your ids have 0 where EOS was said. EOS is written too: without it nobody knows whether a sequence was cut "
         "off.",
+        RUNNING_FREE,
+    ),
+    Bug(
+        "end_neither_written_nor_counted",
+        {
+            _TOKEN: "said = logits.argmax(axis=-1)\n        running = running & (said != eos)\n"
+            "        token = np.where(running, said, 0)",
+            _RUNNING: "pass",
+        },
+        "Your ids have 0 where EOS was said, and your lengths leave it out: a sequence counts as ended before its EOS "
+        "is written. EOS is written, and counts; what follows is 0.",
+        RUNNING_FREE,
+    ),
+    Bug(
+        "last_tokens_not_written",
+        {"        ids.append(token)\n": "", "            break\n": "            break\n        ids.append(token)\n"},
+        "The step in which the last sequence ends is missing from your ids: write the tokens first, and then stop.",
+        RUNNING_FREE,
+    ),
+    Bug(
+        "who_has_ended_is_forgotten",
+        {_RUNNING: "running = token != eos"},
+        "Your sequences begin to write again after the 0 that follows their EOS: who has ended is asked of the newest "
+        "token alone. Once ended, always ended.",
+        RUNNING_FREE,
+    ),
+    Bug(
+        "zero_ends_too",
+        {_RUNNING: "running = running & (token != eos) & (token != 0)"},
+        "Your sequences end with 0 too. 0 is a token like any other, and may be said; only EOS ends.",
+        RUNNING_FREE,
+    ),
+    Bug(
+        "ends_only_if_all_end_at_once",
+        {_STOP: "if (token == eos).all():"},
+        "You stop only if all sequences say EOS in the same step. Stop when every one has said it, each in its own "
+        "step.",
         RUNNING_FREE,
     ),
     Bug(

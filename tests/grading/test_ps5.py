@@ -22,7 +22,7 @@ from tests.grading.shown import executed
 SOURCE = ROOT / "autograder/course/source/ps5_gru/ps5_gru.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps5_gru/ps5_gru.ipynb"
 PAIRS = {"gru_step_backward": ("gru_step", "gru_step_backward"), "gru_backward": ("gru_forward", "gru_backward")}
-WITHOUT_CACHE = {"gru_step": "[0]", "gru_forward": "[:2]"}  # what a locked cell takes of what comes back
+WITHOUT_CACHE = {"gru_step": '"h_next"', "gru_forward": '"hs", "h_last"'}  # what a locked cell asks for beside it
 CELLS = ("RNN", "GRU", "LSTM")
 
 
@@ -646,8 +646,37 @@ def test_the_locked_cells_ask_as_the_questions_do(cells):
         assert find(name).backward.forward == pair[0]
         assert find(name).backward.name == pair[1]
     for name, taken in WITHOUT_CACHE.items():
-        assert cells[name].source == f'check("{name}", lambda *inputs: {name}(*inputs){taken})'
+        assert cells[name].source == f'check("{name}", without_cache({name}, {taken}))'
     assert cells["parameter_count"].source.startswith(f"CELLS = {CELLS}".replace("'", '"'))
+
+
+FORMS = [
+    ("gru_step", lambda *inputs: step(*inputs)[0], "it returned one ndarray; expected 2, in this order: h_next, cache"),
+    ("gru_step", lambda *inputs: None, "it returned nothing (is a `return` missing?); expected 2"),
+    ("gru_step", lambda *inputs: (*step(*inputs), 1), "it returned 3 things; expected 2"),
+    ("gru_forward", lambda *inputs: whole(*inputs)[:2], "2 things; expected 3, in this order: hs, h_last, cache"),
+    ("gru_forward", lambda *inputs: whole(*inputs)[0], "it returned one ndarray; expected 3"),
+]
+
+
+@pytest.mark.parametrize(("question", "function", "says"), FORMS)
+def test_a_forgotten_cache_is_named(cells, question, function, says):
+    said = []
+    namespace = {"check": lambda *given: said.append(check(*given)), question: function}
+    exec(cells["given_checks"].source, namespace)
+    exec(cells[question].source, namespace)
+    assert said[0].points == 0
+    assert says in said[0].diagnosis.text
+
+
+@pytest.mark.parametrize("question", WITHOUT_CACHE)
+def test_with_its_cache_a_right_answer_passes_the_locked_cell(cells, question):
+    said = []
+    function = {"gru_step": step, "gru_forward": whole}[question]
+    namespace = {"check": lambda *given: said.append(check(*given)), question: lambda *inputs: list(function(*inputs))}
+    exec(cells["given_checks"].source, namespace)
+    exec(cells[question].source, namespace)
+    assert said[0].points == said[0].max_points
 
 
 # ---- worked examples -----------------------------------------------------------------------------------------------
@@ -721,15 +750,17 @@ def test_the_worked_sequence_and_its_way_back_are_true(cells):
             if name in "rznh":
                 assert table[f"${name}_t$"][t] == pytest.approx(value.item(), abs=5.1e-5)
     text = cells["q4"].source
-    table, dh, total = rows(text), one(0), 0
+    table, dh, total, dxs = rows(text), one(0), 0, []
     for t in (2, 1, 0):
         summed = dh + dhs[t]
-        _, dh_before, *parts = gru.step_backward(summed, caches[t])
+        dx, dh_before, *parts = gru.step_backward(summed, caches[t])
+        dxs.insert(0, dx.item())
         straight = summed * caches[t].update.z
         column = [values[t] for head, values in table.items() if head.startswith(("own", "$d"))]
         expected = [dhs[t], *(v.item() for v in (dh, summed, straight, dh_before - straight))]
         np.testing.assert_allclose(column, expected, atol=5.1e-5)
         dh, total = dh_before, [np.ravel(part) + (total[k] if total else 0) for k, part in enumerate(parts)]
+    np.testing.assert_allclose(numbers(text.split("So $dx$ =")[1].split(";")[0]), dxs, atol=5.1e-5)
     said = numbers(text.split("in the order r, z, n,")[1].replace("dh_0", ""))
     np.testing.assert_allclose(said, [*np.concatenate(total), dh.item()], atol=5.1e-5)
 
@@ -782,7 +813,15 @@ def test_unit_0_does_what_the_text_below_it_says(room):
     assert np.all(room["measured"]('a"b"c"d"e')[3, :, 0] * np.array([-1, 1, 1, -1, -1, 1, 1, -1, -1]) > 0.4)
 
 
-def test_the_last_value_depends_on_the_states_since_the_last_mark(room):
+def test_the_way_back_is_narrow_at_the_last_mark_that_opens_and_wide_at_those_that_close(room):
+    for sentence in ('theword"yes"meansyes,"nomeans', 'a"b"c"d"e', 'theword"yes"means'):
+        bars = room["gates"](sentence, 0).panels[2].marks[0].y
+        passed = [bars[t - 1] / bars[t] for t, letter in enumerate(sentence) if letter == '"']
+        assert passed[::2][-1] < 0.4
+        assert min(passed[1::2]) > max(0.7, *passed[::2])
+
+
+def test_the_last_value_depends_most_on_the_states_since_a_mark_that_opened(room):
     bars = room["gates"]('the word "yes" means yes, "no means', 0).panels[2].marks[0].y
     assert len(bars) == len('theword"yes"meansyes,"nomeans')
     assert bars[21:].min() > 0.9
@@ -820,7 +859,7 @@ def test_the_dots_lie_on_the_line_at_every_position_of_the_slider(room, bias):
 
 
 def test_an_update_gate_that_keeps_brings_the_gradient_back_and_a_half_open_one_does_not(room):
-    assert room["compared"](0.0)[0][-1] == pytest.approx(5e-9, rel=0.1)  # five thousand-millionths
+    assert room["compared"](0.0)[0][-1] == pytest.approx(5e-9, rel=0.1)  # five billionths
     assert room["compared"](4.0)[0][-1] == pytest.approx(0.4, rel=0.05)  # two fifths
 
 

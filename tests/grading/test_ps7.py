@@ -400,7 +400,7 @@ def trainer(given, step=adam, schedule=rate_at, **slips):
     """A way to write train, with its own step and schedule, and with slips by name."""
 
     def train(weights, inputs, targets, epochs, peak, warmup, max_norm, after_epoch):
-        weights = weights if "callers_dict" in slips else dict(weights)
+        start, weights = weights, weights if "callers_dict" in slips else dict(weights)
         memory = {name: [np.zeros(w.shape), np.zeros(w.shape)] for name, w in weights.items()}
         log, h = [], np.zeros((inputs[0].shape[1], len(weights["W_hh"])))
         for _ in range(epochs):
@@ -410,12 +410,13 @@ def trainer(given, step=adam, schedule=rate_at, **slips):
                 loss, gradients, h = given["learn_window"](x, y, h, weights)
                 clipped, norm = given["clip"](gradients, max_norm)
                 s = len(log)
-                rate = schedule(s + ("late" in slips), epochs * len(inputs), warmup, peak)
+                steps = len(inputs) * (1 if "one_epoch" in slips else epochs)
+                rate = schedule(s + ("late" in slips), steps, warmup, peak)
                 for name, gradient in clipped.items():
                     t = s + ("t_from_zero" not in slips)
                     weights[name], *memory[name] = step(weights[name], gradient, *memory[name], t, rate)
                 log.append((loss, rate, norm))
-            if after_epoch(weights):
+            if after_epoch(start if "first_told" in slips else weights):
                 break
         losses, rates, norms = zip(*log, strict=True)
         return weights, losses, rates, norms
@@ -569,6 +570,8 @@ def test_a_state_that_is_reset_in_every_window_hears_so(judged, given):
         ("t_from_zero", "correction_one_step_behind"),
         ("late", "schedule_asked_with_the_next_step"),
         ("callers_dict", "parameter_changed_in_place"),
+        ("first_told", "after_epoch_sees_the_first_weights"),
+        ("one_epoch", "schedule_of_one_epoch"),
     ],
 )
 def test_a_slip_in_the_loop_hears_its_name(judged, given, slip, name):
@@ -577,10 +580,19 @@ def test_a_slip_in_the_loop_hears_its_name(judged, given, slip, name):
     assert verdict.diagnosis.bugs == (name,), str(verdict)
 
 
-@pytest.mark.parametrize("step", [adam_uncorrected, adam_in_place])
+def adam_without_eps(parameter, gradient, m, v, t, rate, beta_1=0.9, beta_2=0.999, eps=1e-8, decay=0.0):
+    return adam(parameter, gradient, m, v, t, rate, beta_1, beta_2, 0.0, decay)
+
+
+def adam_that_forgets(parameter, gradient, m, v, *others):
+    return adam(parameter, gradient, m, v, *others)[0], m, v
+
+
+@pytest.mark.parametrize("step", [adam_uncorrected, adam_in_place, adam_without_eps, adam_that_forgets])
 def test_a_wrong_step_is_paid_for_once(judged, given, step):
-    assert judged("adam_step", step).points < find("adam_step").points
-    verdict = judged("train", trainer(given, step))
+    with np.errstate(all="ignore"):
+        assert judged("adam_step", step).points < find("adam_step").points
+        verdict = judged("train", trainer(given, step))
     assert verdict.points == verdict.max_points, str(verdict)
     assert "Nothing is wrong here but the slip in" in verdict.diagnosis.text
 
@@ -595,6 +607,70 @@ def test_too_many_or_too_few_things_are_named_as_such(judged):
     assert "returned one ndarray; expected 3, in this order: parameter, m, v" in said
     assert "returned nothing (is a `return` missing?)" in str(judged("windows", lambda *asked: None))
     assert "returned 3 things; expected 2" in str(judged("early_stop", lambda *asked: (1, 2, 3)))
+    pairs = str(judged("windows", lambda *asked: list(zip(*windows(*asked), strict=True))))
+    assert "a list in which inputs and targets go together" in pairs
+
+
+def test_who_never_calls_after_epoch_hears_so(judged, given):
+    def train(*asked):
+        return trainer(given)(*asked[:-1], lambda weights: False)
+
+    assert judged("train", train).diagnosis.bugs == ("after_epoch_never_called",)
+
+
+def test_a_step_that_is_not_written_is_not_the_loops_fault(judged, given):
+    def adam_step(*asked):
+        raise NotImplementedError
+
+    verdict = judged("train", trainer(given, adam_step))
+    assert "Your function calls adam_step, which is not written yet." in str(verdict)
+
+
+def softly_wrong_rates(step, steps, warmup, peak, floor=0.0):
+    """As the three lines of the formula, with the floor forgotten in the second."""
+    return floor if step >= steps else rate_at(step, steps, warmup, peak)
+
+
+@pytest.mark.parametrize(
+    ("question", "function", "name"),
+    [
+        ("learning_rate_at", softly_wrong_rates, "floor_forgotten"),
+        (
+            "learning_rate_at",
+            lambda s, steps, w, peak, floor: rate_at(s, steps, w, peak),
+            "floor_forgotten_also_after_the_end",
+        ),
+        (
+            "learning_rate_at",
+            lambda s, steps, w, peak, floor: peak * (s + 1) / w if s <= w else rate_at(s, steps, w, peak, floor),
+            "warmup_one_step_too_long",
+        ),
+        (
+            "perplexity",
+            lambda nats, lengths: 2 * (sum(map(np.nansum, nats)) / np.concatenate(lengths).sum(),),
+            "nan_skipped_in_the_sum",
+        ),
+        (
+            "perplexity",
+            lambda nats, lengths: 2 * (sum(x.sum() for x in nats) / sum(x.size for x in nats),),
+            "padding_read_and_counted",
+        ),
+    ],
+)
+def test_a_slip_is_named_though_zero_divides_or_the_batch_is_cut(judged, question, function, name):
+    def asked(*inputs):
+        back = function(*inputs)
+        return (back[0], np.exp(back[0])) if question == "perplexity" else back
+
+    assert judged(question, asked).diagnosis.bugs == (name,)
+
+
+@pytest.mark.parametrize("best", [0.0, 1.0, -np.inf])
+def test_a_best_that_no_loss_reaches_is_named(judged, best):
+    def stops(losses, patience, min_delta):
+        return early_stop(np.where(losses < best - min_delta, losses, np.inf), patience, min_delta)
+
+    assert judged("early_stop", stops).diagnosis.bugs == ("begins_below_all_losses",)
 
 
 def test_with_no_margin_early_stopping_is_that_of_the_library():

@@ -593,11 +593,75 @@ def mean_slip(function):
     return lambda dcontext, cache: [*function(dcontext, cache)[:4], function(dcontext, cache)[4] / len(cache[0])]
 
 
+def softmax_of_nan(scores, lengths):
+    mask = np.arange(scores.shape[1]) < lengths[:, None]
+    e = np.where(mask, np.exp(scores - scores.max(axis=1, keepdims=True)), 0)
+    return e / e.sum(axis=1, keepdims=True)
+
+
+def softmax_of_nan_guarded(scores, lengths):
+    return np.where(lengths[:, None] > 0, softmax_of_nan(scores, lengths), 0)
+
+
+def softmax_of_nan_guarded_by_the_sum(scores, lengths):
+    mask = np.arange(scores.shape[1]) < lengths[:, None]
+    e = np.where(mask, np.exp(scores - scores.max(axis=1, keepdims=True)), 0)
+    total = e.sum(axis=1, keepdims=True)
+    return e / np.where(total > 0, total, 1)
+
+
+def softmax_looped_unguarded(scores, lengths):
+    weights = np.zeros_like(scores)
+    for n, L in enumerate(lengths):
+        e = np.exp(scores[n, :L] - scores[n, :L].max())
+        weights[n, :L] = e / e.sum()
+    return weights
+
+
+def inputs_in_the_targets(logits, targets, bos, epsilon, u):
+    inputs = targets
+    inputs[0] = bos
+    for t in range(1, len(targets)):
+        inputs[t] = np.where(u[t] < epsilon, targets[t - 1], logits[t - 1].argmax(axis=-1))
+    return inputs
+
+
+def ended_before_written(step, state, N, bos, eos, max_steps):
+    tokens, done, ids, lengths = np.full(N, bos), np.zeros(N, bool), [], np.zeros(N, int)
+    for _ in range(max_steps):
+        logits, state = step(tokens, state)
+        tokens = logits.argmax(axis=1)
+        done |= tokens == eos
+        tokens[done] = 0
+        ids.append(tokens)
+        lengths += ~done
+        if done.all():
+            break
+    return np.stack(ids), lengths
+
+
+def stopped_before_written(step, state, N, bos, eos, max_steps):
+    tokens, done, ids, lengths = np.full(N, bos), np.zeros(N, bool), [], np.zeros(N, int)
+    for _ in range(max_steps):
+        logits, state = step(tokens, state)
+        tokens = np.where(done, 0, logits.argmax(axis=1))
+        lengths += ~done
+        done |= tokens == eos
+        if done.all():
+            break
+        ids.append(tokens)
+    return np.array(ids), lengths
+
+
 SLIPS = [
     ("masked_softmax", (softmax_textbook,), "empty_sequence_is_nan"),
     ("masked_softmax", (softmax_of_a_large_negative_number,), "empty_sequence_reads_its_padding"),
     ("masked_softmax", (softmax_masked_after,), "masked_after_the_softmax"),
     ("masked_softmax", (softmax_first_axis,), "softmax_over_the_batch"),
+    ("masked_softmax", (softmax_of_nan,), "largest_score_of_the_padding_too_and_nothing_for_the_empty"),
+    ("masked_softmax", (softmax_of_nan_guarded,), "largest_score_of_the_padding_too_in_whole_rows"),
+    ("masked_softmax", (softmax_of_nan_guarded_by_the_sum,), "largest_score_of_the_padding_too"),
+    ("masked_softmax", (softmax_looped_unguarded,), "empty_sequence_raises"),
     ("softmax_backward", (lambda dw, w: np.where(w > 0, dw * w * (1 - w), 0),), "diagonal_alone"),
     ("softmax_backward", (lambda dw, w: w * (dw - (w * dw).sum(axis=1, keepdims=True)),), "zero_times_nan"),
     ("dot_forward", (unscaled,), "scale_forgotten"),
@@ -619,6 +683,9 @@ SLIPS = [
         (lambda *given: [1 - curve for curve in truth_probability(*given)],),
         "all_reversed",
     ),
+    ("scheduled_inputs", (inputs_in_the_targets,), "truth_is_the_input_before"),
+    ("greedy_decode", (ended_before_written,), "end_neither_written_nor_counted"),
+    ("greedy_decode", (stopped_before_written,), "last_tokens_not_written"),
     (
         "greedy_decode",
         (lambda *given: (greedy_decode(*given)[0], (greedy_decode(*given)[0] != 0).sum(axis=0)),),
@@ -690,6 +757,30 @@ def test_who_forgets_the_cache_is_told_so(judged, given, came):
         assert f"it returned {came}; expected 3, in this order: context, weights, cache" in text
 
 
+def test_a_callee_that_is_not_written_is_not_its_callers_fault(judged):
+    def masked_softmax(*given):
+        raise NotImplementedError
+
+    def softmax_backward(*given):
+        raise NotImplementedError
+
+    text = str(judged("dot_forward", dot(masked_softmax)[0]))
+    assert "Your function calls masked_softmax, which is not written yet." in text
+    text = str(judged("dot_backward", *dot(back=softmax_backward)))
+    assert "Your dot_backward calls softmax_backward, which is not written yet." in text
+
+
+@pytest.mark.parametrize(
+    "make",
+    [softmax_of_nan, softmax_of_nan_guarded, softmax_of_nan_guarded_by_the_sum, softmax_looped_unguarded],
+)
+def test_a_maximum_over_the_padding_is_paid_for_once(judged, make):
+    with np.errstate(all="ignore"):
+        judged("masked_softmax", make)
+        verdict = judged("dot_forward", dot(make)[0])
+    assert verdict.points == verdict.max_points, str(verdict)
+
+
 def test_one_gradient_too_few_is_counted(judged):
     text = str(judged("additive_backward", additive()[0], lambda *given: additive()[1](*given)[:4]))
     assert "returned 4 things; expected 5, in this order: dquery, dstates, dW_query, dW_key, dv" in text
@@ -731,7 +822,7 @@ def test_questions_stand_in_their_order_with_their_points(cells):
 def test_every_function_of_a_pair_is_called_as_its_question_says(cells):
     for name in PAIRS_OF:
         asked = find(name).backward
-        assert cells[name].source == f'check("{name}", context_and_cache({asked.forward}), {asked.name})'
+        assert cells[name].source == f'check("{name}", context_and_cache({asked.forward}), asked({asked.name}))'
 
 
 # ---- worked examples -----------------------------------------------------------------------------------------------
@@ -798,7 +889,7 @@ def test_the_worked_small_network_and_its_way_back_are_true(cells):
     context, weights, cache = forward(query, states, W_query, W_key, v, np.array([2]))
     rows = table(cells["q5"].source)
     for head, true in (
-        ("$W_{key}\\, s$", cache[1][:2, 0] @ W_key.T),
+        ("$W_{key}\\, h$", cache[1][:2, 0] @ W_key.T),
         ("$\\tanh(z)$", cache[5][:2, 0]),
         ("score", (cache[5][:2] @ v)),
         ("weight", weights[:, :2].T),
