@@ -245,16 +245,15 @@ def _scored(seen: Seen, nats: np.ndarray, later: Sequence[np.ndarray | Raised], 
         reached.append(bool(over.mean() <= room))
         reason = "" if reached[-1] else f"Yours is {perplexity:.2f}; this needs {np.exp(bar.mean()):.2f} or less."
         results.append(PartResult(level.name, level.points * reached[-1], level.points, reason))
-    unsteady = _unsteady(seen, later)
-    if not unsteady and not reached[1]:
-        unsteady = "Pays once the level before the n-grams is reached."
+    changes = _unsteady(seen, later)
+    unsteady = changes or ("" if reached[1] else "Pays once the level before the n-grams is reached.")
     steady = question.steady
     results.append(PartResult(steady.name, 0.0 if unsteady else steady.points, steady.points, unsteady))
     bugs: tuple[str, ...] = ()
     text, read = _standing(seen, nats), ""
     if not all(reached) or unsteady:
         said, bugs, read = _explained(seen, "")
-        text = f"{text} {said or question.where(seen)}"
+        text = f"{text} {said or (changes and changes + ' ') + question.where(seen)}"
     return Verdict(question.name, question.title, tuple(results), Diagnosis(bugs, text, read))
 
 
@@ -284,7 +283,8 @@ CAUSES = {
     "FileNotFoundError": "The weights must lie beside the notebook, under just the name that it opens.",
     "allow_pickle=False": "The file holds Python objects, not arrays: save each array under a name of its own, "
     "np.savez(file, W=W, b=b), not a dict or a list as one.",
-    "BadZipFile": "The file is no whole .npz: was it cut off, or saved by something else than np.savez?",
+    "BadZipFile": "The file is no whole .npz: was it cut off, saved by something else than np.savez, or written anew "
+    "since it was opened (then run the cell that opens it again)?",
     "pickled": "The file is no .npz of arrays: save it by np.savez.",
     "is not a file in the archive": "The file holds no array of that name: np.load(file).files lists those it holds.",
     "MemoryError": "What the file declares does not fit into memory.",

@@ -399,7 +399,8 @@ def where(seen: Seen) -> str:
 
 
 def _kl(p: np.ndarray, q: np.ndarray) -> float:
-    return float(np.where(p > 0, p * np.log(np.where(p > 0, p, 1) / q), 0).sum(axis=1).mean())
+    ratio = np.where(p > 0, p, 1) / np.where(p > 0, q, 1)
+    return float((p * np.log(ratio)).sum(axis=1).mean())
 
 
 # ---- in the order in which they are looked for -----------------------------------------------------------------------
