@@ -105,7 +105,7 @@ def _run(function: Callable[..., Arrays], case: Case) -> Arrays | None:
     try:
         with np.errstate(all="ignore"):
             return tuple(np.asarray(output) for output in function(*case.arguments))
-    except (ValueError, IndexError, ArithmeticError):
+    except (ValueError, IndexError, ArithmeticError, NameError):
         return None
 
 

@@ -34,7 +34,7 @@ def answer(question, function, inputs, upstream, forward_only=False):
     """What `ask` would collect of a learner whose functions compute what `function`, a model, does."""
     try:
         outputs = function(*inputs, *(upstream or ()))
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, NameError) as error:
         return {"raised": {"type": type(error).__name__, "message": str(error), "line": 0, "call": 0}}
     count = len(question.returned[0])
     groups = (outputs[:count], outputs[count:]) if question.backward else (outputs,)
@@ -51,7 +51,7 @@ def answers_of(question, bugs, seed):
         try:
             with np.errstate(all="ignore"):
                 answers.append([np.asarray(output) for output in function(*case.arguments)])
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, NameError):
             answers.append(None)
     return answers
 
