@@ -19,9 +19,13 @@ def drive(page):
 def follows_under_a_choice(explorer, control):
     """Whether it does so under the last option of a choice: a text of one's own is shown where one asks for it."""
     for choice in explorer.locator("form select").all():
+        chosen = choice.input_value()
         choice.select_option(index=choice.locator("option").count() - 1)
         explorer.page.wait_for_timeout(1000)
-        if follows(explorer, control):
+        followed = follows(explorer, control)
+        choice.select_option(chosen)  # the next control starts from where this one did
+        explorer.page.wait_for_timeout(1000)
+        if followed:
             return True
     return False
 
