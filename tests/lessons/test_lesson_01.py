@@ -3,7 +3,6 @@
 import contextlib
 import io
 import itertools
-import json
 import pathlib
 import re
 
@@ -159,23 +158,6 @@ def test_the_diagrams_draw():
 
 
 # ---- the notebook --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell["id"]: "".join(cell["source"]) for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]}
-
-
-@pytest.fixture(scope="module")
-def printed(cells):
-    """What each code cell prints, and all names at the end."""
-    namespace, texts = {}, {}
-    for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code" and cell["id"] != "install":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile("".join(cell["source"]), f"<{cell['id']}>", "exec"), namespace)
-            texts[cell["id"]] = out.getvalue()
-    return texts, namespace
 
 
 def test_the_numbers_in_the_prose_stand_in_the_cell_above(cells, printed):

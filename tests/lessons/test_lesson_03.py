@@ -1,6 +1,5 @@
 """Lesson 03 says these things on screen: its numbers hold, and its explorers draw everywhere in their range."""
 
-import json
 import pathlib
 
 import numpy as np
@@ -225,11 +224,6 @@ def test_expected_symbols_stand_under_the_symbol_just_read():
 
 
 # ---- the notebook ------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell["id"]: "".join(cell["source"]) for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]}
 
 
 @pytest.mark.parametrize(

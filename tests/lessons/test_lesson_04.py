@@ -1,7 +1,5 @@
 """Lesson 04 says these things on screen: its numbers hold, its explorer shows true gradients, and draws everywhere."""
 
-import contextlib
-import io
 import json
 import pathlib
 import re
@@ -192,23 +190,6 @@ def test_the_diagrams_draw():
 
 
 # ---- the notebook --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell["id"]: "".join(cell["source"]) for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]}
-
-
-@pytest.fixture(scope="module")
-def printed():
-    """What each code cell prints, and all names at the end."""
-    namespace, texts = {}, {}
-    for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code" and cell["id"] != "install":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile("".join(cell["source"]), f"<{cell['id']}>", "exec"), namespace)
-            texts[cell["id"]] = out.getvalue()
-    return texts, namespace
 
 
 def test_the_numbers_in_the_prose_stand_in_the_cell_above(cells, printed):

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import pathlib
 import re
 
@@ -21,6 +20,7 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 from rnnlib.viz import Band, Box, Dots, Line
 from rnnlib.viz.gradients import flow, lag_grid, saturation, spectrum
 from rnnlib.viz.static import png
+from tests.lessons import told
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "05_vanishing_exploding.ipynb"
 EVERY_KIND = pytest.mark.parametrize("kind", [RNN, GRU, LSTM], ids=lambda kind: kind.__name__)
@@ -259,20 +259,9 @@ def test_the_staircase_shows_what_is_on_the_axis():
 
 
 @pytest.fixture(scope="module")
-def cells():
-    return {cell["id"]: "".join(cell["source"]) for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]}
-
-
-@pytest.fixture(scope="module")
 def printed():
     """What each code cell but those that train prints, and all names at the end."""
-    namespace, texts = {}, {}
-    for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code" and cell["id"] not in ("install", *SLOW):
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile("".join(cell["source"]), f"<{cell['id']}>", "exec"), namespace)
-            texts[cell["id"]] = out.getvalue()
-    return texts, namespace
+    return told.run(LESSON, leave_out=SLOW)
 
 
 def test_half_a_percent_and_more_than_a_hundredfold(cells, printed):

@@ -1,10 +1,7 @@
 """Lesson 06 says these things on screen: its numbers hold, its walks follow true gradients, its patients have what is
 said of them, and every picture draws."""
 
-import contextlib
-import io
 import itertools
-import json
 import math
 import pathlib
 import re
@@ -348,23 +345,6 @@ def test_the_explorer_of_patients_draws_them_all():
 
 
 # ---- the notebook --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell["id"]: "".join(cell["source"]) for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]}
-
-
-@pytest.fixture(scope="module")
-def printed():
-    """What each code cell prints, and all names at the end."""
-    namespace, texts = {}, {}
-    for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code" and cell["id"] != "install":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile("".join(cell["source"]), f"<{cell['id']}>", "exec"), namespace)
-            texts[cell["id"]] = out.getvalue()
-    return texts, namespace
 
 
 def test_the_run_of_the_beginning_ends_in_nan_and_the_clipped_one_does_not(printed):

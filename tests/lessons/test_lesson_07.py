@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import pathlib
 import re
 
@@ -22,6 +21,8 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 from rnnlib.viz import Arrow, Bars, Box, Line
 from rnnlib.viz.gated import carousel, gates
 from rnnlib.viz.static import png
+from tests.lessons import told
+from tests.lessons.told import numbers
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "07_lstm.ipynb"
 STEPS = carousel.STEPS
@@ -29,8 +30,7 @@ TEXT = "ab('c')"
 
 
 def cells_of(kind=None):
-    cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
-    return {c["id"]: "".join(c["source"]) for c in cells if kind in (None, c["cell_type"])}
+    return told.cells_of(LESSON, kind)
 
 
 # ---- the cell that one operates by hand ----------------------------------------------------------------------------
@@ -239,22 +239,6 @@ def test_the_gates_explorer_draws_over_the_whole_range_of_every_control(untraine
 
 
 # ---- the notebook --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def printed():
-    """What each code cell prints, and all names at the end."""
-    namespace, texts = {}, {}
-    for name, source in cells_of("code").items():
-        if name != "install":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(source, f"<{name}>", "exec"), namespace)
-            texts[name] = out.getvalue()
-    return texts, namespace
-
-
-def numbers(text):
-    return [float(n) for n in re.findall(r"[-+]?\d*\.?\d+(?:e[-+]\d+)?", text)]
 
 
 def test_the_three_guesses_are_answered_as_the_prose_has_it(printed):

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import pathlib
 import re
 
@@ -22,13 +21,14 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 from rnnlib.viz import Arrow, Dots, Line
 from rnnlib.viz.gated import blend, budget, carousel
 from rnnlib.viz.static import png
+from tests.lessons import told
+from tests.lessons.told import numbers
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "08_gru.ipynb"
 
 
 def cells_of(kind=None):
-    cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
-    return {c["id"]: "".join(c["source"]) for c in cells if kind in (None, c["cell_type"])}
+    return told.cells_of(LESSON, kind)
 
 
 # ---- the unit that one operates by hand ----------------------------------------------------------------------------
@@ -219,22 +219,6 @@ def test_the_race_draws_at_every_epoch_and_shows_every_run(small_race):
 
 
 # ---- the notebook --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def printed():
-    """What each code cell prints, and all names at the end."""
-    namespace, texts = {}, {}
-    for name, source in cells_of("code").items():
-        if name != "install":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(source, f"<{name}>", "exec"), namespace)
-            texts[name] = out.getvalue()
-    return texts, namespace
-
-
-def numbers(text):
-    return [float(n) for n in re.findall(r"[-+]?\d*\.?\d+(?:e[-+]\d+)?", text)]
 
 
 def test_the_two_conventions_agree_at_the_first_step_and_at_no_other(printed):

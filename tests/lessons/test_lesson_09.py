@@ -3,7 +3,6 @@ bucketed is counted right, speeds come from the clock that is given, and every p
 
 import contextlib
 import io
-import json
 import pathlib
 import re
 
@@ -21,6 +20,7 @@ from rnnlib.viz import Bars, Box, Heatmap, Label, Line
 from rnnlib.viz.lengths import held, invariance, pace, padding
 from rnnlib.viz.static import png
 from rnnlib.viz.unrolling.recurrence import random_weights
+from tests.lessons import told
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "09_masking.ipynb"
 FINITE = [fill for fill, value in held.FILLS.items() if np.isfinite(value)]
@@ -388,21 +388,13 @@ def test_the_table_has_a_box_for_every_result_and_says_which_moved():
 
 
 @pytest.fixture(scope="module")
-def cells():
-    return {cell["id"]: "".join(cell["source"]) for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]}
-
-
-@pytest.fixture(scope="module")
-def printed(cells):
+def printed():
     """What each code cell prints, and all names at the end; few sentences are timed, once."""
-    namespace, texts = {}, {}
-    for cell in json.loads(LESSON.read_text(encoding="utf-8"))["cells"]:
-        if cell["cell_type"] == "code" and cell["id"] not in ("install", "explorer_padding"):
-            source = "".join(cell["source"]).replace("rounds=4", "rounds=1").replace("[:128]", "[:64]")
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(source, f"<{cell['id']}>", "exec"), namespace)
-            texts[cell["id"]] = out.getvalue()
-    return texts, namespace
+
+    def few(source):
+        return source.replace("rounds=4", "rounds=1").replace("[:128]", "[:64]")
+
+    return told.run(LESSON, leave_out=("explorer_padding",), change=few)
 
 
 def numbers(text):

@@ -20,13 +20,13 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 from rnnlib.viz import Dots, Line
 from rnnlib.viz.static import png
 from rnnlib.viz.training import answers, charts, curves, rates, valley
+from tests.lessons import told
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "10_training.ipynb"
 
 
 def cells_of(kind=None):
-    cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
-    return {c["id"]: "".join(c["source"]) for c in cells if kind in (None, c["cell_type"])}
+    return told.cells_of(LESSON, kind)
 
 
 # ---- one run -------------------------------------------------------------------------------------------------------
@@ -282,10 +282,10 @@ def test_every_symptom_has_a_patient_and_each_is_drawn_sick_and_remedied(runs):
     assert {row.disease for row in charts.PATIENTS.values()} == {row.disease for row in studies.SYMPTOMS}
     assert len(charts.PATIENTS) == len(studies.SYMPTOMS) == 10
     explorer = charts.explorer(runs)
-    for name, remedy, told in itertools.product(charts.PATIENTS, (False, True), (False, True)):
-        scene = explorer.set(name=name, remedy=remedy, told=told)
+    for name, remedy, given in itertools.product(charts.PATIENTS, (False, True), (False, True)):
+        scene = explorer.set(name=name, remedy=remedy, told=given)
         check_drawn(scene)
-        assert (charts.PATIENTS[name].disease in scene.alt) == told
+        assert (charts.PATIENTS[name].disease in scene.alt) == given
     assert explorer.png().startswith(b"\x89PNG")
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import io
 import itertools
-import json
 import pathlib
 
 import numpy as np
@@ -19,13 +18,13 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 from rnnlib.viz import Dots, Heatmap, Line
 from rnnlib.viz.static import png
 from rnnlib.viz.training import attempts, decay, masks, normed, regular, strength
+from tests.lessons import told
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "11_regularisation.ipynb"
 
 
 def cells_of(kind=None):
-    cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
-    return {c["id"]: "".join(c["source"]) for c in cells if kind in (None, c["cell_type"])}
+    return told.cells_of(LESSON, kind)
 
 
 # ---- dropout that is drawn anew --------------------------------------------------------------------------------------

@@ -2,9 +2,7 @@
 
 import contextlib
 import io
-import json
 import pathlib
-import re
 
 import numpy as np
 import pytest
@@ -18,13 +16,14 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
 from rnnlib.viz import Bars, Box, Dots, Heatmap, Line
 from rnnlib.viz.training import stacked, streaming, two_ways
+from tests.lessons import told
+from tests.lessons.told import numbers
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "12_deep_bidirectional.ipynb"
 
 
 def cells_of(kind=None):
-    cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
-    return {c["id"]: "".join(c["source"]) for c in cells if kind in (None, c["cell_type"])}
+    return told.cells_of(LESSON, kind)
 
 
 def drawn_everywhere(explorer, **texts):
@@ -283,22 +282,6 @@ def test_the_streaming_explorer_draws_everywhere(listeners):
 
 
 # ---- the notebook --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def printed():
-    """What each code cell prints, and all names at the end."""
-    namespace, texts = {}, {}
-    for name, source in cells_of("code").items():
-        if name != "install":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(source, f"<{name}>", "exec"), namespace)
-            texts[name] = out.getvalue()
-    return texts, namespace
-
-
-def numbers(text):
-    return [float(n) for n in re.findall(r"[-+]?\d*\.?\d+(?:e[-+]\d+)?", text)]
 
 
 def test_a_stack_and_two_directions_by_hand_are_the_librarys(printed):

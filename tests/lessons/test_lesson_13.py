@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import pathlib
 import re
 
@@ -22,13 +21,14 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 from rnnlib.viz import Bars, Box, Dots, Heatmap, Line
 from rnnlib.viz.evaluation import attribution, contest, errors, folds, reliability, threshold
 from rnnlib.viz.static import png
+from tests.lessons import told
+from tests.lessons.told import numbers
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "13_evaluation.ipynb"
 
 
 def cells_of(kind=None):
-    cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
-    return {c["id"]: "".join(c["source"]) for c in cells if kind in (None, c["cell_type"])}
+    return told.cells_of(LESSON, kind)
 
 
 def dots(panel):
@@ -237,22 +237,6 @@ def test_the_other_plots_draw():
 
 
 # ---- the notebook --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def printed():
-    """What each code cell prints, and all names at the end."""
-    namespace, texts = {}, {}
-    for name, source in cells_of("code").items():
-        if name != "install":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(source, f"<{name}>", "exec"), namespace)
-            texts[name] = out.getvalue()
-    return texts, namespace
-
-
-def numbers(text):
-    return [float(n) for n in re.findall(r"[-+]?\d*\.?\d+(?:e[-+]\d+)?", text)]
 
 
 def test_nine_in_ten_right_is_what_always_no_gets(printed):

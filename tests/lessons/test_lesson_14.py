@@ -22,14 +22,14 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 from rnnlib.viz import Bars, Box, Dots, Line
 from rnnlib.viz.static import png
 from rnnlib.viz.text import copies, diary, page, sampling, studied, surprised
+from tests.lessons import told
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "14_language_model.ipynb"
 TEXT = "the cat sat on the mat.\nthe dog sat on the log.\n" * 6
 
 
 def cells_of(kind=None):
-    cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
-    return {c["id"]: "".join(c["source"]) for c in cells if kind in (None, c["cell_type"])}
+    return told.cells_of(LESSON, kind)
 
 
 @pytest.fixture(scope="module")
@@ -285,18 +285,6 @@ def test_the_counting_model_gives_a_secret_away_at_once_and_the_network_after_so
 
 
 # ---- the notebook --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def printed():
-    """What each code cell prints, and all names at the end."""
-    namespace, texts = {}, {}
-    for name, source in cells_of("code").items():
-        if name != "install":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(source, f"<{name}>", "exec"), namespace)
-            texts[name] = out.getvalue()
-    return texts, namespace
 
 
 def numbers(text):

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import pathlib
 import re
 
@@ -19,13 +18,13 @@ from rnnlib.viz import Arrow, Band, Bars, Dots, Heatmap, Line
 from rnnlib.viz.scene import Box
 from rnnlib.viz.static import png
 from rnnlib.viz.text import alignment, one_look, shares, slips
+from tests.lessons import told
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "16_seq2seq_attention.ipynb"
 
 
 def cells_of(kind=None):
-    cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
-    return {c["id"]: "".join(c["source"]) for c in cells if kind in (None, c["cell_type"])}
+    return told.cells_of(LESSON, kind)
 
 
 def numbers(text):
@@ -281,14 +280,11 @@ def test_curves_have_a_band_only_where_there_are_seeds():
 @pytest.fixture(scope="module")
 def printed():
     """What each code cell prints, and all names at the end; the studies that run live are the kept ones."""
-    namespace, texts = {}, {}
-    for name, source in cells_of("code").items():
-        if name != "install":
-            source = re.sub(r"task\.(ATTENTION|SAMPLING)\.run\(.*\)", r"task.\1.kept()", source)
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(source, f"<{name}>", "exec"), namespace)
-            texts[name] = out.getvalue()
-    return texts, namespace
+
+    def kept(source):
+        return re.sub(r"task\.(ATTENTION|SAMPLING)\.run\(.*\)", r"task.\1.kept()", source)
+
+    return told.run(LESSON, change=kept)
 
 
 def test_without_attention_there_is_a_cliff_and_attention_moves_it(printed):

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import pathlib
 
 import numpy as np
@@ -16,14 +15,14 @@ from rnnlib.studies.study import Results
 from rnnlib.viz import Dots, Line
 from rnnlib.viz.forecasts import by_horizon, fan, measured, overlay, rolling
 from rnnlib.viz.static import png
+from tests.lessons import told
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "17_forecasting.ipynb"
 NAMES = ("sunspots", "CO2", "sea temperature")
 
 
 def cells_of(kind=None):
-    cells = json.loads(LESSON.read_text(encoding="utf-8"))["cells"]
-    return {c["id"]: "".join(c["source"]) for c in cells if kind in (None, c["cell_type"])}
+    return told.cells_of(LESSON, kind)
 
 
 def spoiled(of, origin):
@@ -257,13 +256,7 @@ def test_the_series_are_drawn_whole_and_cut_at_the_first_origin():
 @pytest.fixture(scope="module")
 def printed():
     """What each code cell prints, and all names at the end."""
-    namespace, texts = {"display": print}, {}
-    for name, source in cells_of("code").items():
-        if name != "install":
-            with contextlib.redirect_stdout(io.StringIO()) as out:
-                exec(compile(source, f"<{name}>", "exec"), namespace)
-            texts[name] = out.getvalue()
-    return texts, namespace
+    return told.run(LESSON, display=print)
 
 
 TRIES = {
