@@ -7,26 +7,20 @@ import warnings
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import nbformat
 import numpy as np
 import pytest
 
-from autograder import check as learners
 from autograder.check import check
 from autograder.questions import find, questions_of
 from rnnlib.cells import rnn
 from rnnlib.gradcheck import central_difference
 from tests.conftest import ROOT
+from tests.grading.habits import in_float32, noisy
 from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps2_bptt/ps2_bptt.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps2_bptt/ps2_bptt.ipynb"
 PAIRS = {"rnn_step_backward": ("rnn_step", "rnn_step_backward"), "rnn_backward": ("rnn_forward", "rnn_backward")}
-
-
-@pytest.fixture(autouse=True)
-def nothing_seen(monkeypatch):
-    monkeypatch.setattr(learners, "_seen", {})
 
 
 # ---- one step, in many hands ---------------------------------------------------------------------------------------
@@ -104,21 +98,6 @@ def recomputing_backward(dh_next, cache):
     return da @ W_ih, da @ W_hh, (x.T @ da).T, (h.T @ da).T, ones @ da, ones @ da
 
 
-def in_float32(forward, backward):
-    """The pair in single precision throughout."""
-    return (
-        lambda *inputs: forward(*(array.astype(np.float32) for array in inputs)),
-        lambda *given: backward(*(array.astype(np.float32) for array in given[:-1]), given[-1]),
-    )
-
-
-def noisy_backward(dh_next, cache):
-    print("da is on its way")
-    warnings.warn("something is deprecated", DeprecationWarning, stacklevel=1)
-    np.log(np.zeros(2))  # a RuntimeWarning
-    return step_backward(dh_next, cache)
-
-
 def greedy_backward(dh_next, cache):
     x, h, W_ih, W_hh, h_next = cache
     h_next *= h_next
@@ -138,7 +117,7 @@ STEPS = {
     "plain": (step, step_backward),
     "einsum": (step, einsum_backward),
     "rows in lists": (by_row, by_row_backward),
-    "float32": in_float32(step, step_backward),
+    "float32": (in_float32(step), in_float32(step_backward)),
     "a dictionary for a cache": kept(lambda c: dict(zip(NAMES, c, strict=True)), lambda d: [d[n] for n in NAMES]),
     "an object for a cache": kept(
         lambda c: SimpleNamespace(**dict(zip(NAMES, c, strict=True))), lambda o: [getattr(o, n) for n in NAMES]
@@ -148,7 +127,7 @@ STEPS = {
     "a named tuple": given_back(lambda gradients: Gradients(*gradients)),
     "nested lists": given_back(lambda gradients: [gradient.tolist() for gradient in gradients]),
     "Fortran order": given_back(lambda gradients: [np.asfortranarray(gradient) for gradient in gradients]),
-    "prints and warnings": (step, noisy_backward),
+    "prints and warnings": (step, noisy(step_backward)),
     "in place, inputs spoilt": (step, greedy_backward),
 }
 
@@ -246,7 +225,7 @@ TIMES = {
     "its own steps by row": with_steps(by_row, by_row_backward),
     "its own steps, objects for caches": with_steps(*STEPS["an object for a cache"]),
     "whole arrays, einsum": (whole, whole_backward),
-    "float32": in_float32(*with_steps(step, step_backward)),
+    "float32": tuple(map(in_float32, with_steps(step, step_backward))),
     "inside dhs": (whole, into_dhs),
     "recomputing": (inputs_kept, recomputing_time),
     "sequence by sequence": (inputs_kept, sequence_by_sequence),
@@ -254,7 +233,7 @@ TIMES = {
     "a named tuple": (whole, lambda *given: Gradients(*whole_backward(*given))),
     "nested lists": (whole, lambda *given: [gradient.tolist() for gradient in whole_backward(*given)]),
     "a list of outputs": (lambda *inputs: list(whole(*inputs)), whole_backward),
-    "prints and warnings": with_steps(step, noisy_backward),
+    "prints and warnings": with_steps(step, noisy(step_backward)),
 }
 
 
@@ -362,19 +341,13 @@ def recursive_in_axes(f, x, h):
     return [recursive_in_axes(row(i), x[i], h) for i in range(len(x))]
 
 
-def noisy(f, x, h):
-    print("measuring")
-    warnings.warn("slow", RuntimeWarning, stacklevel=1)
-    return copies(f, x, h)
-
-
 NUMERICAL = {
     "copies": copies,
     "moved and put back": moved_and_put_back,
     "one-hot moves": one_hot,
     "through flat": through_flat,
     "lists, axis by axis": recursive_in_axes,
-    "prints and warnings": noisy,
+    "prints and warnings": noisy(copies),
     "float32": lambda f, x, h: copies(f, x.astype(np.float32), h),
     "the library's": lambda f, x, h: central_difference(f, x, step=h),
 }
@@ -488,11 +461,6 @@ def test_a_slip_of_the_loop_itself_is_not_followed():
 
 
 # ---- the notebooks -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
 
 
 def test_the_sources_own_solution_gets_full_marks():

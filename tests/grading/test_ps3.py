@@ -17,20 +17,11 @@ from autograder.check import check
 from autograder.questions import find, questions_of
 from rnnlib import init, optim, probes
 from tests.conftest import ROOT
+from tests.grading.habits import given_back, in_float32, noisy
 from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps3_gradients/ps3_gradients.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps3_gradients/ps3_gradients.ipynb"
-
-
-@pytest.fixture(autouse=True)
-def nothing_seen(monkeypatch):
-    monkeypatch.setattr(learners, "_seen", {})
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
 
 
 @pytest.fixture(scope="module")
@@ -47,34 +38,6 @@ def judged(cells):
 
 
 # ---- how others write it -------------------------------------------------------------------------------------------
-
-
-def noisy(function):
-    """The function with prints and warnings on the way."""
-
-    def with_noise(*given):
-        print("on its way")
-        warnings.warn("something is deprecated", DeprecationWarning, stacklevel=1)
-        np.log(np.zeros(2))  # a RuntimeWarning
-        return function(*given)
-
-    return with_noise
-
-
-def in_float32(function):
-    """The function in single precision throughout."""
-
-    def single(value):
-        if isinstance(value, list):
-            return [single(item) for item in value]
-        return value.astype(np.float32) if isinstance(value, np.ndarray) else np.float32(value)
-
-    return lambda *given: function(*map(single, given))
-
-
-def as_lists(function):
-    """The function with nested lists for an array."""
-    return lambda *given: function(*given).tolist()
 
 
 def jacobian(h_next, W_hh):
@@ -178,7 +141,7 @@ PRODUCTS = {
     "einsum": products_by(lambda P, J_t: np.einsum("nij,njk->nik", P, J_t)),
     "row times column": products_by(lambda P, J_t: (P[:, :, :, None] * J_t[:, None]).sum(axis=2)),
     "transposed and back": products_by(lambda P, J_t: (J_t.swapaxes(1, 2) @ P.swapaxes(1, 2)).swapaxes(1, 2)),
-    "nested lists": as_lists(products),
+    "nested lists": given_back(products, np.ndarray.tolist),
     "float32": in_float32(products),
     "prints and warnings": noisy(products),
 }
@@ -274,7 +237,7 @@ RADII = {
     ),
     "nan to zero": lambda W, radius: np.nan_to_num(W * radius / np.abs(np.linalg.eigvals(W)).max()),
     "the library's": lambda W, radius: W * radius / (probes.spectral_radius(W) or 1),
-    "nested lists": as_lists(rescaled),
+    "nested lists": given_back(rescaled, np.ndarray.tolist),
     "Fortran order": lambda W, radius: np.asfortranarray(rescaled(W, radius)),
     "float32": in_float32(rescaled),
     "prints and warnings": noisy(rescaled),
@@ -367,7 +330,7 @@ ORTHOGONALS = {
     "Cholesky": turned(by_cholesky),
     "A times the inverse of R": turned(lambda A: A @ np.linalg.inv(np.linalg.cholesky(A.T @ A).T)),
     "the library's": the_librarys,
-    "nested lists": as_lists(by_qr),
+    "nested lists": given_back(by_qr, np.ndarray.tolist),
     "float32": in_float32(by_qr),
     "Gram and Schmidt in float32": in_float32(turned(classical_gram_schmidt)),
     "prints and warnings": noisy(by_qr),

@@ -7,26 +7,20 @@ import warnings
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import nbformat
 import numpy as np
 import pytest
 
-from autograder import check as learners
 from autograder.check import check
 from autograder.questions import find, questions_of
 from rnnlib.cells import lstm
 from tests.conftest import ROOT
+from tests.grading.habits import in_float32, noisy
 from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps4_lstm/ps4_lstm.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps4_lstm/ps4_lstm.ipynb"
 PAIRS = {"lstm_step_backward": ("lstm_step", "lstm_step_backward"), "lstm_backward": ("lstm_forward", "lstm_backward")}
 WITHOUT_CACHE = {"lstm_step": 2, "lstm_forward": 3}  # how many outputs a locked cell asks for
-
-
-@pytest.fixture(autouse=True)
-def nothing_seen(monkeypatch):
-    monkeypatch.setattr(learners, "_seen", {})
 
 
 def ask(question, forward, backward):
@@ -160,27 +154,6 @@ def by_row_backward(dh_next, dc_next, cache):
     return dx, dh, dc, dW_ih, dW_hh, db, db.copy()
 
 
-def in_float32(forward, backward):
-    """The pair in single precision throughout."""
-    return (
-        lambda *inputs: forward(*(array.astype(np.float32) for array in inputs)),
-        lambda *given: backward(*(array.astype(np.float32) for array in given[:-1]), given[-1]),
-    )
-
-
-def noisy(*inputs):
-    print("c is on its way")
-    warnings.warn("something is deprecated", DeprecationWarning, stacklevel=1)
-    np.log(np.zeros(2))  # a RuntimeWarning
-    return step(*inputs)
-
-
-def noisy_backward(dh_next, dc_next, cache):
-    print("dc is on its way")
-    np.exp(np.full(2, 1e4))  # overflows, with a warning
-    return step_backward(dh_next, dc_next, cache)
-
-
 def greedy(x, h, c, W_ih, W_hh, b_ih, b_hh):
     """Writes over its inputs wherever it can."""
     old = x.copy(), h.copy(), c.copy(), W_ih, W_hh
@@ -232,7 +205,7 @@ STEPS = {
     "gate by gate": (gate_by_gate, gate_by_gate_backward),
     "einsum, three axes": (three_axes, einsum_backward),
     "rows in lists": (by_row, by_row_backward),
-    "float32": in_float32(step, step_backward),
+    "float32": (in_float32(step), in_float32(step_backward)),
     "a dictionary for a cache": kept(lambda c: dict(zip(NAMES, c, strict=True)), lambda d: [d[n] for n in NAMES]),
     "an object for a cache": kept(
         lambda c: SimpleNamespace(**dict(zip(NAMES, c, strict=True))), lambda o: [getattr(o, n) for n in NAMES]
@@ -242,7 +215,7 @@ STEPS = {
     "a named tuple": given_back(lambda gradients: Gradients(*gradients)),
     "nested lists": given_back(lambda gradients: [gradient.tolist() for gradient in gradients]),
     "Fortran order": given_back(lambda gradients: [np.asfortranarray(gradient) for gradient in gradients]),
-    "prints and warnings": (noisy, noisy_backward),
+    "prints and warnings": (noisy(step), noisy(step_backward)),
     "in place, inputs spoilt": (greedy, greedy_backward),
 }
 
@@ -351,7 +324,7 @@ TIMES = {
     "its own steps by row": with_steps(by_row, by_row_backward),
     "its own steps, objects for caches": with_steps(*STEPS["an object for a cache"]),
     "whole arrays": (whole, whole_backward),
-    "float32": in_float32(*with_steps(step, step_backward)),
+    "float32": tuple(map(in_float32, with_steps(step, step_backward))),
     "inside dhs": (with_steps(step, step_backward)[0], into_dhs),
     "recomputing": (inputs_kept, lambda *given: whole_backward(*given[:3], whole(*given[3])[3])),
     "sequence by sequence": (inputs_kept, sequence_by_sequence),
@@ -359,7 +332,7 @@ TIMES = {
     "a named tuple": (whole, lambda *given: Gradients(*whole_backward(*given))),
     "nested lists": (whole, lambda *given: [gradient.tolist() for gradient in whole_backward(*given)]),
     "a list of outputs": (lambda *inputs: list(whole(*inputs)), whole_backward),
-    "prints and warnings": with_steps(noisy, noisy_backward),
+    "prints and warnings": with_steps(noisy(step), noisy(step_backward)),
     "in place, inputs spoilt": with_steps(greedy, greedy_backward),
     "the library's": (lstm.forward, lstm.backward),
 }
@@ -512,11 +485,6 @@ def test_a_slip_of_the_loop_itself_is_not_followed():
 
 
 # ---- the notebooks -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
 
 
 def test_the_sources_own_solution_gets_full_marks_learns_and_is_drawn():

@@ -7,16 +7,15 @@ import warnings
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-import nbformat
 import numpy as np
 import pytest
 
-from autograder import check as learners
 from autograder.check import check
 from autograder.question import PUBLIC_SEED
 from autograder.questions import find, questions_of
 from rnnlib.cells import gru, gru_before
 from tests.conftest import ROOT
+from tests.grading.habits import in_float32, noisy
 from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps5_gru/ps5_gru.ipynb"
@@ -24,11 +23,6 @@ RELEASED = ROOT / "autograder/course/release/ps5_gru/ps5_gru.ipynb"
 PAIRS = {"gru_step_backward": ("gru_step", "gru_step_backward"), "gru_backward": ("gru_forward", "gru_backward")}
 WITHOUT_CACHE = {"gru_step": '"h_next"', "gru_forward": '"hs", "h_last"'}  # what a locked cell asks for beside it
 CELLS = ("RNN", "GRU", "LSTM")
-
-
-@pytest.fixture(autouse=True)
-def nothing_seen(monkeypatch):
-    monkeypatch.setattr(learners, "_seen", {})
 
 
 def ask(question, forward, backward):
@@ -172,27 +166,6 @@ def by_row_backward(dh_next, cache):
     return dx, dh, dW_ih, dW_hh, db_ih, db_hh
 
 
-def in_float32(forward, backward):
-    """The pair in single precision throughout."""
-    return (
-        lambda *inputs: forward(*(array.astype(np.float32) for array in inputs)),
-        lambda *given: backward(*(array.astype(np.float32) for array in given[:-1]), given[-1]),
-    )
-
-
-def noisy(*inputs):
-    print("h is on its way")
-    warnings.warn("something is deprecated", DeprecationWarning, stacklevel=1)
-    np.log(np.zeros(2))  # a RuntimeWarning
-    return step(*inputs)
-
-
-def noisy_backward(dh_next, cache):
-    print("dh is on its way")
-    np.exp(np.full(2, 1e4))  # overflows, with a warning
-    return step_backward(dh_next, cache)
-
-
 def greedy(x, h, W_ih, W_hh, b_ih, b_hh):
     """Writes over its inputs wherever it can."""
     old, H = (x.copy(), h.copy(), W_ih, W_hh), h.shape[1]
@@ -246,7 +219,7 @@ STEPS = {
     "gate by gate": (gate_by_gate, gate_by_gate_backward),
     "einsum, three axes": (three_axes, einsum_backward),
     "rows in lists": (by_row, by_row_backward),
-    "float32": in_float32(step, step_backward),
+    "float32": (in_float32(step), in_float32(step_backward)),
     "a dictionary for a cache": kept(lambda c: dict(zip(NAMES, c, strict=True)), lambda d: [d[n] for n in NAMES]),
     "an object for a cache": kept(
         lambda c: SimpleNamespace(**dict(zip(NAMES, c, strict=True))), lambda o: [getattr(o, n) for n in NAMES]
@@ -256,7 +229,7 @@ STEPS = {
     "a named tuple": given_back(lambda gradients: Gradients(*gradients)),
     "nested lists": given_back(lambda gradients: [gradient.tolist() for gradient in gradients]),
     "Fortran order": given_back(lambda gradients: [np.asfortranarray(gradient) for gradient in gradients]),
-    "prints and warnings": (noisy, noisy_backward),
+    "prints and warnings": (noisy(step), noisy(step_backward)),
     "in place, inputs spoilt": (greedy, greedy_backward),
     "the library's": (gru.step_forward, gru.step_backward),
 }
@@ -361,7 +334,7 @@ TIMES = {
     "its own steps by row": with_steps(by_row, by_row_backward),
     "its own steps, objects for caches": with_steps(*STEPS["an object for a cache"]),
     "whole arrays": (whole, whole_backward),
-    "float32": in_float32(*with_steps(step, step_backward)),
+    "float32": tuple(map(in_float32, with_steps(step, step_backward))),
     "inside dhs": (with_steps(step, step_backward)[0], into_dhs),
     "recomputing": (inputs_kept, lambda *given: whole_backward(*given[:2], whole(*given[2])[2])),
     "sequence by sequence": (inputs_kept, sequence_by_sequence),
@@ -369,7 +342,7 @@ TIMES = {
     "a named tuple": (whole, lambda *given: Gradients(*whole_backward(*given))),
     "nested lists": (whole, lambda *given: [gradient.tolist() for gradient in whole_backward(*given)]),
     "a list of outputs": (lambda *inputs: list(whole(*inputs)), whole_backward),
-    "prints and warnings": with_steps(noisy, noisy_backward),
+    "prints and warnings": with_steps(noisy(step), noisy(step_backward)),
     "in place, inputs spoilt": with_steps(greedy, greedy_backward),
     "the library's": (gru.forward, gru.backward),
 }
@@ -600,11 +573,6 @@ def test_a_slip_of_the_loop_itself_is_not_followed():
 
 
 # ---- the notebooks -------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
 
 
 PICTURES = ("look_at_budget", "look_at_gates", "look_at_flow")

@@ -7,31 +7,20 @@ import re
 import warnings
 from typing import Any, NamedTuple
 
-import nbformat
 import numpy as np
 import pytest
 
-from autograder import check as learners
 from autograder.check import check
 from autograder.questions import find, questions_of
 from rnnlib import losses
 from rnnlib.cells import rnn
 from rnnlib.data import batching
 from tests.conftest import ROOT
+from tests.grading.habits import given_back, in_float32, in_many_hands, noisy
 from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps6_masking/ps6_masking.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps6_masking/ps6_masking.ipynb"
-
-
-@pytest.fixture(autouse=True)
-def nothing_seen(monkeypatch):
-    monkeypatch.setattr(learners, "_seen", {})
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
 
 
 @pytest.fixture(scope="module")
@@ -54,59 +43,6 @@ def judged(cells):
 
 
 # ---- how others write it -------------------------------------------------------------------------------------------
-
-
-def noisy(function):
-    """The function with prints and warnings on the way."""
-
-    def with_noise(*given):
-        print("on its way")
-        warnings.warn("something is deprecated", DeprecationWarning, stacklevel=1)
-        np.log(np.zeros(2))  # a RuntimeWarning
-        return function(*given)
-
-    return with_noise
-
-
-def in_float32(function):
-    """The function in single precision where numbers come as floats."""
-
-    def single(value):
-        if isinstance(value, list):
-            return [single(item) for item in value]
-        return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == float else value
-
-    return lambda *given: function(*map(single, given))
-
-
-def given_back(function, change):
-    """The function with its arrays in another form."""
-
-    def changed(*given):
-        back = function(*given)
-        return tuple(map(change, back)) if isinstance(back, tuple) else change(back)
-
-    return changed
-
-
-def listed(value):
-    return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def fortran(value):
-    return np.asfortranarray(value) if isinstance(value, np.ndarray) else value
-
-
-def in_many_hands(plain, **others):
-    """The ways of writing that suit every function, and those of one question."""
-    return {
-        "plain": plain,
-        "float32": in_float32(plain),
-        "prints and warnings": noisy(plain),
-        "nested lists": given_back(plain, listed),
-        "Fortran order": given_back(plain, fortran),
-        **others,
-    }
 
 
 def pad(sequences):
@@ -277,8 +213,8 @@ ALONE = {
     "valid_mask": {
         "plain": valid_mask,
         "prints and warnings": noisy(valid_mask),
-        "Fortran order": given_back(valid_mask, fortran),
-        "nested lists": given_back(valid_mask, listed),
+        "Fortran order": given_back(valid_mask, np.asfortranarray),
+        "nested lists": given_back(valid_mask, np.ndarray.tolist),
         "looped": mask_looped,
         "transposed at the end": lambda lengths, T: (np.arange(T) < lengths[:, None]).T,
         "outer": lambda lengths, T: np.less.outer(np.arange(T), lengths),
@@ -529,8 +465,8 @@ PAIRS = {
         lambda dhs, dh_last, inputs: backward(dhs, dh_last, forward(*inputs)[2]),
     ),
     "a named tuple": (forward, lambda *given: Gradients(*backward(*given))),
-    "nested lists": (forward, given_back(backward, listed)),
-    "Fortran order": (forward, given_back(backward, fortran)),
+    "nested lists": (forward, given_back(backward, np.ndarray.tolist)),
+    "Fortran order": (forward, given_back(backward, np.asfortranarray)),
     "prints and warnings": (noisy(forward), noisy(backward)),
     "float32": (in_float32(forward), in_float32(backward)),
     "the library's": (rnn.forward, rnn.backward),

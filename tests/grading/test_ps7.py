@@ -7,11 +7,9 @@ import re
 import warnings
 from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
 
-from autograder import check as learners
 from autograder.check import check
 from autograder.course_files import Course
 from autograder.questions import find, questions_of
@@ -19,20 +17,11 @@ from rnnlib import optim
 from rnnlib.data import batching
 from rnnlib.training.loop import stalled
 from tests.conftest import ROOT
+from tests.grading.habits import given_back, in_float32, noisy, single
 from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps7_training/ps7_training.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps7_training/ps7_training.ipynb"
-
-
-@pytest.fixture(autouse=True)
-def nothing_seen(monkeypatch):
-    monkeypatch.setattr(learners, "_seen", {})
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
 
 
 @pytest.fixture(scope="module")
@@ -64,38 +53,6 @@ def lost(verdict):
 
 
 # ---- how others write it -------------------------------------------------------------------------------------------
-
-
-def noisy(function):
-    """The function with prints and warnings on the way."""
-
-    def with_noise(*asked):
-        print("on its way")
-        warnings.warn("something is deprecated", DeprecationWarning, stacklevel=1)
-        np.log(np.zeros(2))  # a RuntimeWarning
-        return function(*asked)
-
-    return with_noise
-
-
-def changed(value, change):
-    if isinstance(value, (list, tuple)):
-        return type(value)(changed(item, change) for item in value)
-    return change(value) if isinstance(value, np.ndarray) else value
-
-
-def given_back(function, change):
-    """The function with its arrays in another form."""
-    return lambda *asked: changed(function(*asked), change)
-
-
-def single(value):
-    return value.astype(np.float32) if value.dtype == float else value
-
-
-def in_float32(function):
-    """The function in single precision where arrays come as floats."""
-    return lambda *asked: function(*(changed(argument, single) for argument in asked))
 
 
 def adam(parameter, gradient, m, v, t, rate, beta_1=0.9, beta_2=0.999, eps=1e-8, decay=0.0):

@@ -6,30 +6,19 @@ import re
 import warnings
 from typing import Any, NamedTuple
 
-import nbformat
 import numpy as np
 import pytest
 
-from autograder import check as learners
 from autograder.check import check
 from autograder.questions import find, questions_of
 from rnnlib import attention
 from tests.conftest import ROOT
+from tests.grading.habits import given_back, in_float32, in_many_hands, noisy
 from tests.grading.shown import executed
 
 SOURCE = ROOT / "autograder/course/source/ps8_attention/ps8_attention.ipynb"
 RELEASED = ROOT / "autograder/course/release/ps8_attention/ps8_attention.ipynb"
 PAIRS_OF = {"dot_backward": "dot_forward", "additive_backward": "additive_forward"}
-
-
-@pytest.fixture(autouse=True)
-def nothing_seen(monkeypatch):
-    monkeypatch.setattr(learners, "_seen", {})
-
-
-@pytest.fixture(scope="module")
-def cells():
-    return {cell.id: cell for cell in nbformat.read(SOURCE, as_version=4).cells}
 
 
 @pytest.fixture(scope="module")
@@ -49,57 +38,6 @@ def judged(cells):
 
 
 # ---- how others write it -------------------------------------------------------------------------------------------
-
-
-def noisy(function):
-    """The function with prints and warnings on the way."""
-
-    def with_noise(*given):
-        print("on its way")
-        warnings.warn("something is deprecated", DeprecationWarning, stacklevel=1)
-        np.log(np.zeros(2))  # a RuntimeWarning
-        return function(*given)
-
-    return with_noise
-
-
-def in_float32(function):
-    """The function in single precision where numbers come as floats."""
-
-    def single(value):
-        return value.astype(np.float32) if isinstance(value, np.ndarray) and value.dtype == float else value
-
-    return lambda *given: function(*map(single, given))
-
-
-def given_back(function, change):
-    """The function with its arrays in another form."""
-
-    def changed(*given):
-        back = function(*given)
-        return tuple(map(change, back)) if isinstance(back, tuple) else change(back)
-
-    return changed
-
-
-def listed(value):
-    return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def fortran(value):
-    return np.asfortranarray(value) if isinstance(value, np.ndarray) else value
-
-
-def in_many_hands(plain, **others):
-    """The ways of writing that suit every function, and those of one question."""
-    return {
-        "plain": plain,
-        "float32": in_float32(plain),
-        "prints and warnings": noisy(plain),
-        "nested lists": given_back(plain, listed),
-        "Fortran order": given_back(plain, fortran),
-        **others,
-    }
 
 
 def masked_softmax(scores, lengths):
@@ -288,8 +226,8 @@ ALONE = {
     "greedy_decode": {
         "plain": greedy_decode,
         "prints and warnings": noisy(greedy_decode),
-        "nested lists": given_back(greedy_decode, listed),
-        "Fortran order": given_back(greedy_decode, fortran),
+        "nested lists": given_back(greedy_decode, np.ndarray.tolist),
+        "Fortran order": given_back(greedy_decode, np.asfortranarray),
         "cut at the end": greedy_cut_at_the_end,
         "lists": greedy_with_lists,
         "recursion": greedy_by_recursion,
@@ -479,8 +417,8 @@ def in_pairs(forward, backward, **others):
     """The ways of writing that suit both kinds of attention, and those of one."""
     return {
         "plain": (forward, backward),
-        "nested lists": (forward, given_back(backward, listed)),
-        "Fortran order": (forward, given_back(backward, fortran)),
+        "nested lists": (forward, given_back(backward, np.ndarray.tolist)),
+        "Fortran order": (forward, given_back(backward, np.asfortranarray)),
         "prints and warnings": (noisy(forward), noisy(backward)),
         "float32": (in_float32(forward), in_float32(backward)),
         "a function for a cache": (
