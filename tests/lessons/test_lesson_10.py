@@ -432,9 +432,8 @@ def test_rmsprop_and_adam_do_not_notice_the_scale_of_a_gradient(lesson):
         assert (full == small_one) == line.startswith(("RMSprop", "Adam"))
 
 
-def test_the_cheat_never_reports_more_than_the_honest_one_has(lesson):
-    assert np.all(lesson[1]["by_test"] <= lesson[1]["by_validation"])
-    assert lesson[1]["by_test"].mean() < lesson[1]["by_validation"].mean()
+def test_what_a_cheat_promises_does_not_hold_with_other_seeds(lesson):
+    assert np.mean(lesson[1]["promised"]) > 5 * np.mean(lesson[1]["held"])
 
 
 def test_parts_weighed_by_their_targets_make_the_whole_and_plain_means_do_not(lesson):

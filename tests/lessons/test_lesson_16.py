@@ -277,16 +277,6 @@ def test_curves_have_a_band_only_where_there_are_seeds():
 # ---- the notebook --------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def printed():
-    """What each code cell prints, and all names at the end; the studies that run live are the kept ones."""
-
-    def kept(source):
-        return re.sub(r"task\.(ATTENTION|SAMPLING)\.run\(.*\)", r"task.\1.kept()", source)
-
-    return told.run(LESSON, change=kept)
-
-
 def test_without_attention_there_is_a_cliff_and_attention_moves_it(printed):
     names = printed[1]
     assert names["blind_shares"][0] > 0.9
