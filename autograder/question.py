@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-import re
-import textwrap
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
-Arrays = tuple[np.ndarray, ...]
+from autograder.model import Arrays, edited
 
 PUBLIC_SEED = 2026  # what a learner's own check draws from; grading draws from a secret seed
 
@@ -156,7 +151,7 @@ class Question:
             if any(a in b or b in a for a in edits for b in bug.edits):
                 return None
             edits.update(bug.edits)
-        return _compile(self.model, tuple(edits.items()))
+        return edited(self.model, tuple(edits.items()))
 
 
 def with_upstream(cases: Iterable[Case], upstream: Callable[[Case], Arrays]) -> Iterator[Case]:
@@ -170,23 +165,3 @@ def with_upstream(cases: Iterable[Case], upstream: Callable[[Case], Arrays]) -> 
     yield replace(again, upstream=general.upstream)
     for case in others:
         yield replace(case, upstream=upstream(case))
-
-
-@lru_cache(maxsize=256)
-def _text(model: Callable[..., Arrays]) -> str:
-    return textwrap.dedent(inspect.getsource(model))
-
-
-@lru_cache(maxsize=16384)  # every pair of a problem set's bugs, a few kilobytes each
-def _compile(model: Callable[..., Arrays], edits: tuple[tuple[str, str], ...]) -> Callable[..., Arrays]:
-    text = _text(model)
-    replacement = dict(edits)
-    for find in replacement:
-        if text.count(find) != 1:
-            raise ValueError(f"{model.__name__}: a bug edits {find!r}, which stands there {text.count(find)} times")
-    if replacement:
-        longest_first = sorted(replacement, key=len, reverse=True)
-        text = re.sub("|".join(map(re.escape, longest_first)), lambda match: replacement[match[0]], text)
-    scope: dict[str, Any] = {"np": np}
-    exec(compile(text, f"<{model.__name__} with {len(edits)} edits>", "exec"), scope)
-    return scope[model.__name__]

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from autograder.model import joined
 from autograder.question import Arrays, Backward, Bug, Case, Part, Question, with_upstream
 from autograder.questions.gated import BACK_THROUGH_TIME, LOOP_BUGS, OF_WEIGHTS, STEP, SWEEP_BUGS, WEIGHTS
 from autograder.questions.ps4_lstm_bugs import (
@@ -102,15 +103,7 @@ def _step_back_cases(rng: np.random.Generator) -> Iterator[Case]:
     return with_upstream(_step_cases(rng), lambda case: tuple(rng.normal(size=s.shape) for s in case.inputs[1:3]))
 
 
-def _step_back_model(x, h, c, W_ih, W_hh, b_ih, b_hh, dh_next, dc_next):  # type: ignore[no-untyped-def]
-    a = x @ W_ih.T + b_ih + h @ W_hh.T + b_hh
-    a_i, a_f, a_g, a_o = np.split(a, 4, axis=1)
-    i = 1 / (1 + np.exp(-a_i))
-    f = 1 / (1 + np.exp(-a_f))
-    g = np.tanh(a_g)
-    o = 1 / (1 + np.exp(-a_o))
-    c_next = f * c + i * g
-    h_next = o * np.tanh(c_next)
+def _step_back(dh_next, dc_next, x, h, c, W_ih, W_hh, i, f, g, o, c_next):  # type: ignore[no-untyped-def]
     tanh_c = np.tanh(c_next)
     do = dh_next * tanh_c
     dc_t = dc_next + dh_next * o * (1 - tanh_c**2)
@@ -127,7 +120,7 @@ def _step_back_model(x, h, c, W_ih, W_hh, b_ih, b_hh, dh_next, dc_next):  # type
     dx = da @ W_ih
     dh = da @ W_hh
     dW_ih, dW_hh = da.T @ x, da.T @ h
-    return h_next, c_next, dx, dh, dc, dW_ih, dW_hh, db, (db + 0)
+    return dx, dh, dc, dW_ih, dW_hh, db, (db + 0)
 
 
 def _step_back_reference(*arguments: np.ndarray) -> Arrays:
@@ -158,7 +151,11 @@ STEP_BACKWARD = Question(
         Part("db_ih and db_hh", 1, ("db_ih", "db_hh")),
         Part("one sequence, one unit", 1, _STEP_OUTPUTS, edge=True),
     ),
-    model=_step_back_model,
+    model=joined(
+        (*ONE_STEP.arguments, "dh_next", "dc_next"),
+        (_step_model, _step_back),
+        ("h_next", "c_next", "dx", "dh", "dc", "dW_ih", "dW_hh", "db", "(db + 0)"),
+    ),
     bugs=(*COMMON_FORWARD_BUGS, *order_bugs(both_ways=True), *COMMON_BACKWARD_BUGS, *RARER_BACKWARD_BUGS),
     lesson=LESSON,
     backward=Backward("lstm_step", "lstm_step_backward", ("dh_next", "dc_next"), _STEP_OUTPUTS),

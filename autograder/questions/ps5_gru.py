@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from autograder.model import joined
 from autograder.question import Arrays, Backward, Bug, Case, Part, Question, with_upstream
 from autograder.questions.gated import BACK_THROUGH_TIME, LOOP_BUGS, OF_WEIGHTS, STEP, SWEEP_BUGS, WEIGHTS
 from autograder.questions.ps5_gru_bugs import (
@@ -81,15 +82,7 @@ def _step_back_cases(rng: np.random.Generator) -> Iterator[Case]:
     return with_upstream(_step_cases(rng), lambda case: (rng.normal(size=case.inputs[1].shape),))
 
 
-def _step_back_model(x, h, W_ih, W_hh, b_ih, b_hh, dh_next):  # type: ignore[no-untyped-def]
-    a = x @ W_ih.T + b_ih
-    q = h @ W_hh.T + b_hh
-    a_r, a_z, a_n = np.split(a, 3, axis=1)
-    q_r, q_z, q_n = np.split(q, 3, axis=1)
-    r = 1 / (1 + np.exp(-a_r - q_r))
-    z = 1 / (1 + np.exp(-a_z - q_z))
-    n = np.tanh(a_n + r * q_n)
-    h_next = (1 - z) * n + z * h
+def _step_back(dh_next, x, h, W_ih, W_hh, r, z, n, q_n):  # type: ignore[no-untyped-def]
     dn = dh_next * (1 - z)
     dz = dh_next * (h - n)
     through_z = dh_next * z
@@ -103,7 +96,7 @@ def _step_back_model(x, h, W_ih, W_hh, b_ih, b_hh, dh_next):  # type: ignore[no-
     dx = da @ W_ih
     dh = through_z + dq @ W_hh
     dW_ih, dW_hh = da.T @ x, dq.T @ h
-    return h_next, dx, dh, dW_ih, dW_hh, da.sum(axis=0), dq.sum(axis=0)
+    return dx, dh, dW_ih, dW_hh, da.sum(axis=0), dq.sum(axis=0)
 
 
 def _step_back_reference(*arguments: np.ndarray) -> Arrays:
@@ -128,7 +121,11 @@ STEP_BACKWARD = Question(
         Part("dW_hh and db_hh", 2, ("dW_hh", "db_hh")),
         Part("one sequence, one unit", 1, _STEP_OUTPUTS, edge=True),
     ),
-    model=_step_back_model,
+    model=joined(
+        (*ONE_STEP.arguments, "dh_next"),
+        (_step_model, _step_back),
+        ("h_next", "dx", "dh", "dW_ih", "dW_hh", "da.sum(axis=0)", "dq.sum(axis=0)"),
+    ),
     bugs=(*convention_bugs(both_ways=True), *COMMON_FORWARD_BUGS, *COMMON_BACKWARD_BUGS, *RARER_BACKWARD_BUGS),
     lesson=LESSON,
     backward=Backward("gru_step", "gru_step_backward", ("dh_next",), _STEP_OUTPUTS),

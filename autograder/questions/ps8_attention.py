@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from autograder.model import joined
 from autograder.question import Arrays, Backward, Case, Part, Question, with_upstream
 from autograder.questions.ps8_attention_bugs import (
     ADDITIVE_ALONE_BUGS,
@@ -75,16 +76,20 @@ def _softmax_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield Case("large scores", (large, lengths), edge=True, condition=10)  # near 800, float32 keeps 4 decimals
 
 
-def _softmax_model(scores, lengths):  # type: ignore[no-untyped-def]
+def _valid_scores(scores, lengths):  # type: ignore[no-untyped-def]
     T = scores.shape[1]
     mask = np.arange(T) < lengths[:, None]
+    return mask
+
+
+def _shares(mask, scores):  # type: ignore[no-untyped-def]
     masked = np.where(mask, scores, -np.inf)
     largest = masked.max(axis=1, keepdims=True)
     largest = np.where(mask.any(axis=1, keepdims=True), largest, 0)
     e = np.exp(masked - largest)
     total = e.sum(axis=1, keepdims=True)
     weights = e / np.where(total > 0, total, 1)
-    return (weights,)
+    return weights
 
 
 def _softmax_reference(scores: np.ndarray, lengths: np.ndarray) -> Arrays:
@@ -104,7 +109,7 @@ SOFTMAX = Question(
         Part("weights", 3, ("weights",)),
         Part("lengths of 0, 1 and T, one sequence, large scores", 2, ("weights",), edge=True),
     ),
-    model=_softmax_model,
+    model=joined(("scores", "lengths"), (_valid_scores, _shares), ("weights",)),
     bugs=(*SOFTMAX_BUGS, *SOFTMAX_ALONE_BUGS),
     lesson=LESSON,
 )
@@ -132,11 +137,15 @@ def _softmax_backward_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield _softmax_backward_case(rng, "one sequence", np.array([3]), 5, edge=True, layout="F")
 
 
-def _softmax_backward_model(dweights, weights):  # type: ignore[no-untyped-def]
+def _clean(dweights, weights):  # type: ignore[no-untyped-def]
     dweights = np.where(weights != 0, dweights, 0)
+    return dweights
+
+
+def _blame(dweights, weights):  # type: ignore[no-untyped-def]
     inner = (weights * dweights).sum(axis=1, keepdims=True)
     dscores = weights * (dweights - inner)
-    return (dscores,)
+    return dscores
 
 
 def _softmax_backward_reference(dweights: np.ndarray, weights: np.ndarray) -> Arrays:
@@ -152,7 +161,7 @@ SOFTMAX_BACKWARD = Question(
     reference=_softmax_backward_reference,
     cases=_softmax_backward_cases,
     parts=(Part("dscores", 3, ("dscores",)), Part("lengths of 0 and T, one sequence", 1, ("dscores",), edge=True)),
-    model=_softmax_backward_model,
+    model=joined(("dweights", "weights"), (_clean, _blame), ("dscores",)),
     bugs=(*SOFTMAX_BACKWARD_BUGS, *SOFTMAX_BACKWARD_ALONE_BUGS),
     lesson=LESSON,
 )
@@ -188,21 +197,19 @@ def _dot_forward_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield replace(large, inputs=(query, np.abs(keys) + 0.5, *others))
 
 
-def _dot_model(query, keys, values, lengths):  # type: ignore[no-untyped-def]
+def _dot_scores(query, keys, values, lengths):  # type: ignore[no-untyped-def]
     T, N, D = keys.shape  # noqa: RUF059
     mask = np.arange(T) < lengths[:, None]
     held = mask.T[:, :, None]
-    k = np.where(held, keys, 0)  # noqa: F841
+    k = np.where(held, keys, 0)
     u = np.where(held, values, 0)
     scores = np.einsum("nd,tnd->nt", query, keys) / np.sqrt(D)
-    masked = np.where(mask, scores, -np.inf)
-    largest = masked.max(axis=1, keepdims=True)
-    largest = np.where(mask.any(axis=1, keepdims=True), largest, 0)
-    e = np.exp(masked - largest)
-    total = e.sum(axis=1, keepdims=True)
-    weights = e / np.where(total > 0, total, 1)
+    return mask, D, k, u, scores
+
+
+def _dot_context(weights, u):  # type: ignore[no-untyped-def]
     context = np.einsum("nt,tnv->nv", weights, u)
-    return context, weights
+    return context
 
 
 def _dot_reference(query: np.ndarray, keys: np.ndarray, values: np.ndarray, lengths: np.ndarray) -> Arrays:
@@ -210,11 +217,13 @@ def _dot_reference(query: np.ndarray, keys: np.ndarray, values: np.ndarray, leng
     return context[0], weights[0]
 
 
+_DOT_ARGUMENTS = ("query", "keys", "values", "lengths")
+_DOT_STEPS = (_dot_scores, _shares, _dot_context)
 _READING = {"context": ("sequence", "number"), "weights": _WEIGHTS_AXES}
 DOT = Question(
     name="dot_forward",
     title="Look back",
-    arguments=("query", "keys", "values", "lengths"),
+    arguments=_DOT_ARGUMENTS,
     outputs=("context", "weights"),
     axes=_READING,
     reference=_dot_reference,
@@ -224,7 +233,7 @@ DOT = Question(
         Part("context", 2, ("context",)),
         Part("lengths of 0 and T, one sequence, large scores", 1, ("context", "weights"), edge=True),
     ),
-    model=_dot_model,
+    model=joined(_DOT_ARGUMENTS, _DOT_STEPS, ("context", "weights")),
     bugs=(*DOT_BUGS, *SOFTMAX_BUGS, *DOT_ALONE_BUGS),
     lesson=LESSON,
     builds_on=("masked_softmax",),
@@ -235,28 +244,17 @@ def _dot_backward_cases(rng: np.random.Generator) -> Iterator[Case]:
     return with_upstream(_dot_cases(rng), lambda case: (rng.normal(size=case.inputs[2].shape[1:]),))
 
 
-def _dot_backward_model(query, keys, values, lengths, dcontext):  # type: ignore[no-untyped-def]
-    T, N, D = keys.shape  # noqa: RUF059
-    mask = np.arange(T) < lengths[:, None]
-    held = mask.T[:, :, None]
-    k = np.where(held, keys, 0)
-    u = np.where(held, values, 0)
-    scores = np.einsum("nd,tnd->nt", query, keys) / np.sqrt(D)
-    masked = np.where(mask, scores, -np.inf)
-    largest = masked.max(axis=1, keepdims=True)
-    largest = np.where(mask.any(axis=1, keepdims=True), largest, 0)
-    e = np.exp(masked - largest)
-    total = e.sum(axis=1, keepdims=True)
-    weights = e / np.where(total > 0, total, 1)
-    context = np.einsum("nt,tnv->nv", weights, u)
+def _dot_context_back(dcontext, weights, u):  # type: ignore[no-untyped-def]
     dvalues = np.einsum("nt,nv->tnv", weights, dcontext)
     dweights = np.einsum("nv,tnv->nt", dcontext, u)
-    inner = (weights * dweights).sum(axis=1, keepdims=True)
-    dscores = weights * (dweights - inner)
+    return dvalues, dweights
+
+
+def _dot_scores_back(dscores, query, k, D):  # type: ignore[no-untyped-def]
     dproducts = dscores / np.sqrt(D)
     dquery = np.einsum("nt,tnd->nd", dproducts, k)
     dkeys = np.einsum("nt,nd->tnd", dproducts, query)
-    return context, dquery, dkeys, dvalues
+    return dquery, dkeys
 
 
 def _dot_backward_reference(*arguments: np.ndarray) -> Arrays:
@@ -286,7 +284,11 @@ DOT_BACKWARD = Question(
         Part("dkeys", 2, ("dkeys",)),
         Part("lengths of 0 and T, one sequence", 1, _DOT_GRADIENTS, edge=True),
     ),
-    model=_dot_backward_model,
+    model=joined(
+        (*_DOT_ARGUMENTS, "dcontext"),
+        (*_DOT_STEPS, _dot_context_back, _blame, _dot_scores_back),
+        ("context", *_DOT_GRADIENTS),
+    ),
     bugs=(*DOT_BACKWARD_BUGS, *SOFTMAX_BACKWARD_BUGS, *DOT_BUGS, *without(SOFTMAX_BUGS, *ONLY_WHERE_LARGE)),
     lesson=LESSON,
     backward=Backward("dot_forward", "dot_backward", ("dcontext",), _DOT_GRADIENTS),
@@ -333,7 +335,7 @@ def _additive_forward_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield replace(large, inputs=(query, states, W_query, 0.3 * W_key, 1500 * np.abs(v) / np.abs(v).sum(), lengths))
 
 
-def _additive_model(query, states, W_query, W_key, v, lengths):  # type: ignore[no-untyped-def]
+def _additive_scores(query, states, W_query, W_key, v, lengths):  # type: ignore[no-untyped-def]
     T, N, D = states.shape  # noqa: RUF059
     mask = np.arange(T) < lengths[:, None]
     held = mask.T[:, :, None]
@@ -341,14 +343,12 @@ def _additive_model(query, states, W_query, W_key, v, lengths):  # type: ignore[
     z = query @ W_query.T + s @ W_key.T
     a = np.tanh(z)
     scores = (a @ v).T
-    masked = np.where(mask, scores, -np.inf)
-    largest = masked.max(axis=1, keepdims=True)
-    largest = np.where(mask.any(axis=1, keepdims=True), largest, 0)
-    e = np.exp(masked - largest)
-    total = e.sum(axis=1, keepdims=True)
-    weights = e / np.where(total > 0, total, 1)
+    return mask, s, a, scores
+
+
+def _additive_context(weights, s):  # type: ignore[no-untyped-def]
     context = np.einsum("nt,tnd->nd", weights, s)
-    return context, weights
+    return context
 
 
 def _asked(query: np.ndarray, states: np.ndarray, *rest: np.ndarray) -> tuple[tuple[np.ndarray, ...], object, object]:
@@ -362,10 +362,12 @@ def _additive_reference(*arguments: np.ndarray) -> Arrays:
     return _asked(*arguments)[0]
 
 
+_ADDITIVE_ARGUMENTS = ("query", "states", "W_query", "W_key", "v", "lengths")
+_ADDITIVE_STEPS = (_additive_scores, _shares, _additive_context)
 ADDITIVE = Question(
     name="additive_forward",
     title="Look back, with a small network",
-    arguments=("query", "states", "W_query", "W_key", "v", "lengths"),
+    arguments=_ADDITIVE_ARGUMENTS,
     outputs=("context", "weights"),
     axes=_READING,
     reference=_additive_reference,
@@ -375,7 +377,7 @@ ADDITIVE = Question(
         Part("context", 2, ("context",)),
         Part("lengths of 0 and T, one sequence, large scores", 1, ("context", "weights"), edge=True),
     ),
-    model=_additive_model,
+    model=joined(_ADDITIVE_ARGUMENTS, _ADDITIVE_STEPS, ("context", "weights")),
     bugs=(*ADDITIVE_BUGS, *without(SOFTMAX_BUGS, *ONLY_WHERE_NAN), *ADDITIVE_ALONE_BUGS),
     lesson=LESSON,
     builds_on=("masked_softmax",),
@@ -386,25 +388,13 @@ def _additive_backward_cases(rng: np.random.Generator) -> Iterator[Case]:
     return with_upstream(_additive_cases(rng), lambda case: (rng.normal(size=case.inputs[1].shape[1:]),))
 
 
-def _additive_backward_model(query, states, W_query, W_key, v, lengths, dcontext):  # type: ignore[no-untyped-def]
-    T, N, D = states.shape  # noqa: RUF059
-    mask = np.arange(T) < lengths[:, None]
-    held = mask.T[:, :, None]
-    s = np.where(held, states, 0)
-    z = query @ W_query.T + s @ W_key.T
-    a = np.tanh(z)
-    scores = (a @ v).T
-    masked = np.where(mask, scores, -np.inf)
-    largest = masked.max(axis=1, keepdims=True)
-    largest = np.where(mask.any(axis=1, keepdims=True), largest, 0)
-    e = np.exp(masked - largest)
-    total = e.sum(axis=1, keepdims=True)
-    weights = e / np.where(total > 0, total, 1)
-    context = np.einsum("nt,tnd->nd", weights, s)
+def _additive_context_back(dcontext, weights, s):  # type: ignore[no-untyped-def]
     as_values = np.einsum("nt,nd->tnd", weights, dcontext)
     dweights = np.einsum("nd,tnd->nt", dcontext, s)
-    inner = (weights * dweights).sum(axis=1, keepdims=True)
-    dscores = weights * (dweights - inner)
+    return as_values, dweights
+
+
+def _additive_scores_back(dscores, as_values, query, s, a, W_query, W_key, v):  # type: ignore[no-untyped-def]
     dv = np.einsum("nt,tna->a", dscores, a)
     da = dscores.T[:, :, None] * v
     dz = da * (1 - a**2)
@@ -414,7 +404,7 @@ def _additive_backward_model(query, states, W_query, W_key, v, lengths, dcontext
     dstates = as_keys + as_values
     dW_query = dp.T @ query
     dW_key = np.einsum("tna,tnd->ad", dz, s)
-    return context, dquery, dstates, dW_query, dW_key, dv
+    return dquery, dstates, dW_query, dW_key, dv
 
 
 def _additive_backward_reference(*arguments: np.ndarray) -> Arrays:
@@ -448,7 +438,11 @@ ADDITIVE_BACKWARD = Question(
         Part("dstates", 2, ("dstates",)),
         Part("lengths of 0 and T, one sequence", 1, _ADDITIVE_GRADIENTS, edge=True),
     ),
-    model=_additive_backward_model,
+    model=joined(
+        (*_ADDITIVE_ARGUMENTS, "dcontext"),
+        (*_ADDITIVE_STEPS, _additive_context_back, _blame, _additive_scores_back),
+        ("context", *_ADDITIVE_GRADIENTS),
+    ),
     bugs=(
         *ADDITIVE_BACKWARD_BUGS,
         *SOFTMAX_BACKWARD_BUGS,
