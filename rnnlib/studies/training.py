@@ -136,6 +136,8 @@ OPTIMIZERS: dict[str, Callable[[dict[str, np.ndarray], float], Optimizer]] = {
     "RMSprop": RMSprop,
     "Adam": Adam,
 }
+CORRECTED = "corrected"  # Adam that averages no gradients is RMSprop whose start is corrected
+RULES = OPTIMIZERS | {CORRECTED: lambda parameters, rate: Adam(parameters, rate, betas=(0.0, 0.99))}
 SCHEDULES = "constant", "warm-up", "cosine", "both"
 
 
@@ -176,7 +178,7 @@ def read(
     Args:
         seed: of the piece and of the first parameters.
         epochs: of WINDOWS steps each.
-        optimizer, plan: names from OPTIMIZERS and SCHEDULES.
+        optimizer, plan: names from RULES and SCHEDULES.
         rate, limit: the learning rate, and the global norm at which gradients are clipped.
         layer, nonlinearity: of the model.
         scale: what its first recurrent weights are multiplied with.
@@ -187,7 +189,7 @@ def read(
     model.parameters["rnn.weight_hh_l0"] *= scale
     data = Stream(learn, ROWS, WINDOW)
     log = logged(
-        model, data, OPTIMIZERS[optimizer](model.parameters, rate), epochs=epochs, limit=limit,
+        model, data, RULES[optimizer](model.parameters, rate), epochs=epochs, limit=limit,
         schedule=schedule(plan, epochs * len(data)), seed=seed,
     )  # fmt: skip
     judged = (math.log(V), math.log(V)) if log.diverged else tuple(_judged(model, ids) for ids in (validate, test))
@@ -260,6 +262,20 @@ optimizers = Study(
     "Which optimiser reads best, each at the rate that was chosen for it?",
     tuple(CHOSEN),
     _optimizers,
+    quick=2,
+)
+
+
+def _start(name: str, seed: int, full: bool) -> Measures:
+    rule, rate = name.split()
+    return {"test": read(FRESH + seed, 4 if full else 2, rule, float(rate)).test}
+
+
+start = Study(
+    "start",
+    "How much of RMSprop's lead comes from its uncorrected start?",
+    ("RMSprop 0.01", f"{CORRECTED} 0.01", f"{CORRECTED} 0.03"),
+    _start,
     quick=2,
 )
 
