@@ -5,10 +5,10 @@ Where none does, `explain` says what is seen and never guesses. Neither shows an
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, combinations, compress
+from functools import lru_cache
+from itertools import combinations
 from typing import TypeAlias
 
 import numpy as np
@@ -71,28 +71,51 @@ def reproduce(
     """
     if all(isinstance(outputs, Raised) for outputs in got):
         return ()  # an exception alone has too many causes to name one
-    for bugs in chain(combinations(question.bugs, 1), _pairs(question, cases[0], got[0], first)):
+
+    def give_these(bugs: tuple[Bug, ...]) -> bool:
         function = question.with_bugs(bugs)
-        if function and all(_same(mine, _run(function, case), first) for case, mine in zip(cases, got, strict=True)):
-            return bugs
-    return ()
+        return function is not None and all(
+            _same(mine, _run(function, case), first) for case, mine in zip(cases, got, strict=True)
+        )
+
+    alone: dict[Bug, Arrays | None] = {}  # what each gives in the first case
+    for bug in question.bugs:
+        alone[bug] = _alone(question, bug, cases[0])
+        if _same(got[0], alone[bug], first) and give_these((bug,)):
+            return (bug,)
+    return next(filter(give_these, _pairs(question, cases[0], got[0], alone, first)), ())
 
 
-def _pairs(question: Question, case: Case, mine: Outputs, first: int | None) -> Iterator[tuple[Bug, ...]]:
-    """All pairs, the likely ones first: neither breaks an output that is right, together they break all wrong ones."""
+@lru_cache(maxsize=4096)  # who checks again is asked the same cases
+def _alone(question: Question, bug: Bug, case: Case) -> Arrays | None:
+    return _run(question.with_bugs([bug]) or question.model, case)
+
+
+def _pairs(
+    question: Question, case: Case, mine: Outputs, alone: Mapping[Bug, Arrays | None], first: int | None
+) -> Iterator[tuple[Bug, ...]]:
+    """All pairs, the likelier ones first.
+
+    Likely: neither breaks an output that is right, together they break all wrong ones. Likelier still: what only one of
+    the two breaks is as it breaks it.
+    """
+    pairs = list(combinations(question.bugs, 2))
     right = _run(question.model, case)
     if isinstance(mine, Raised) or right is None:
-        yield from combinations(question.bugs, 2)
+        yield from pairs
         return
-    wrong = _broken(mine[:first], right)
-    by_itself: dict[Bug, set[int]] = {}
-    for bug in question.bugs:
-        answer = _run(question.with_bugs([bug]) or question.model, case)
-        by_itself[bug] = wrong if answer is None else _broken(answer[:first], right)
-    pairs = list(combinations(question.bugs, 2))
-    likely = [by_itself[a] <= wrong >= by_itself[b] and by_itself[a] | by_itself[b] == wrong for a, b in pairs]
-    yield from compress(pairs, likely)
-    yield from compress(pairs, map(operator.not_, likely))
+    wrong, breaks, fits = _broken(mine[:first], right), {}, {}
+    for bug, answer in alone.items():
+        breaks[bug] = wrong if answer is None else _broken(answer[:first], right)
+        fits[bug] = wrong if answer is None else wrong - _broken(mine[:first], answer)
+
+    def rank(pair: tuple[Bug, ...]) -> int:
+        a, b = pair
+        if not (breaks[a] <= wrong >= breaks[b] and breaks[a] | breaks[b] == wrong):
+            return 2
+        return 0 if breaks[a] - breaks[b] <= fits[a] and breaks[b] - breaks[a] <= fits[b] else 1
+
+    yield from sorted(pairs, key=rank)
 
 
 def _broken(mine: Sequence[np.ndarray | wire.Refused], right: Arrays) -> set[int]:
@@ -118,11 +141,11 @@ def _same(mine: Outputs, theirs: Arrays | None, first: int | None) -> bool:
 def _close(mine: np.ndarray | wire.Refused, theirs: np.ndarray) -> bool:
     if isinstance(mine, wire.Refused) or mine.shape != theirs.shape or mine.dtype.kind not in "fiub":
         return False
-    finite = np.isfinite(theirs)
-    if not np.array_equal(np.isfinite(mine), finite):
-        return False
-    scale = max(1.0, float(np.max(np.abs(theirs), initial=0.0, where=finite)))
-    return bool((np.abs(mine.astype(np.float64) - theirs)[finite] <= MATCH * scale).all())
+    scale = float(np.max(np.abs(theirs), initial=0.0))
+    if not np.isfinite(scale):
+        finite = np.isfinite(theirs)
+        return np.array_equal(np.isfinite(mine), finite) and _close(mine[finite], theirs[finite])
+    return bool(np.max(np.abs(mine.astype(np.float64) - theirs), initial=0.0) <= MATCH * max(1.0, scale))
 
 
 def explain(question: Question, cases: Sequence[Case], got: Sequence[Outputs], findings: Sequence[Finding]) -> str:
