@@ -11,14 +11,24 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).parents[1]
+BY_PARAMETER = {"test_bug_banks", "test_every_notebook", "test_course_browser"}  # whose parameters share little
 NEEDS = {"browser": "chromium", "sandbox": "bwrap"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a file's tests on one worker, where they share what they set up; the bug banks share nothing."""
-    for item in items:
-        if item.path.stem != "test_bug_banks":
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Keep a file's tests on one worker, where they share what they set up.
+
+    (Not by xdist's groups: in version 3.8 they have no effect under pytest 9.)
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            return file + test[test.find("[") :] if Path(file).stem in BY_PARAMETER else file
+
+    return ByFile(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
