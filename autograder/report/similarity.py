@@ -15,6 +15,7 @@ import keyword
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -236,9 +237,8 @@ def like_the_library(programs: Sequence[Sequence[str]], library: Path) -> list[B
 
     alphabet = Alphabet()
     theirs = {
-        spelt: (f"{path.relative_to(library.parent)}: {name}", body)
-        for path in sorted(library.rglob("*.py"))
-        for name, body in _bodies(path.read_text(encoding="utf-8"))
+        spelt: (where, body)
+        for where, body in _functions_below(library)
         if len(spelt := alphabet.spell(body)) >= LEAST_FUNCTION
     }
     choices = list(theirs)
@@ -255,6 +255,16 @@ def like_the_library(programs: Sequence[Sequence[str]], library: Path) -> list[B
         if best:
             found.append(best)
     return sorted(found, key=lambda borrowed: (-borrowed.as_written, borrowed.place))
+
+
+@lru_cache(maxsize=4)
+def _functions_below(library: Path) -> list[tuple[str, str]]:
+    """Where each function of a library stands, and its body."""
+    return [
+        (f"{path.relative_to(library.parent)}: {name}", body)
+        for path in sorted(library.rglob("*.py"))
+        for name, body in _bodies(path.read_text(encoding="utf-8"))
+    ]
 
 
 def _bodies(text: str) -> list[tuple[str, str]]:

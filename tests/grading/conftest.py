@@ -1,5 +1,7 @@
 """What the tests of a problem set share; each names its notebook as SOURCE."""
 
+from unittest import mock
+
 import nbformat
 import pytest
 
@@ -7,9 +9,10 @@ from autograder import check as learners
 
 
 @pytest.fixture(autouse=True)
-def nothing_seen(monkeypatch):
+def nothing_seen():
     """Let `check` forget what it was asked before: a learner's functions of one test are not those of the next."""
-    monkeypatch.setattr(learners, "_seen", {})
+    with mock.patch.object(learners, "_seen", {}):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -10,18 +10,27 @@ from nbgrader.api import Gradebook
 
 from autograder import cli, grade, pool
 from autograder.course_files import Course
+from autograder.record import Book
 from autograder.run import Limits
 
 pytestmark = pytest.mark.sandbox
 SET = "ps1_rnn"
 
 
-@pytest.fixture
-def course(root, tmp_path):
+@pytest.fixture(scope="module")
+def opened(root, tmp_path_factory):
+    """A course whose gradebook exists: making one takes nbgrader seconds."""
+    course = tmp_path_factory.mktemp("opened")
     for name in ("source", "release"):
-        shutil.copytree(root / "autograder/course" / name, tmp_path / name)
-    shutil.copy(root / "autograder/course/nbgrader_config.py", tmp_path)
-    return tmp_path
+        shutil.copytree(root / "autograder/course" / name / SET, course / name / SET)
+    shutil.copy(root / "autograder/course/nbgrader_config.py", course)
+    with Book(Course.at(course), SET):
+        return course
+
+
+@pytest.fixture
+def course(opened, tmp_path):
+    return shutil.copytree(opened, tmp_path, dirs_exist_ok=True)
 
 
 @pytest.fixture
