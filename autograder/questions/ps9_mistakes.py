@@ -7,6 +7,7 @@ do not on what they should. The first that shows is named: form comes first, the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +20,7 @@ TRAINING, TEMPERATURE, SURPRISED = "Training on a stream", "Temperature and top-
 CLEAR = 0.3  # nats that undoing a mistake must win, where it is likely and not exact
 EXACT = 2e-5  # how far equal answers lie apart in float32
 NEAR, APART = 0.8, 0.5  # nats between a good model and what follows the symbol it ends with, or another: 0.6, 1.8
+LEANS, ASKEW = 0.008, 0.03  # nats won by one number for each symbol: training leaves 0.002, rarely 0.012; slips more
 ENOUGH = 300  # contexts that must have a twin before equal answers say anything
 
 
@@ -115,7 +117,24 @@ def _not_finite(seen: Seen) -> bool:
 
 def _hard_choice(seen: Seen) -> bool:
     N, _, V = _sizes(seen)
-    return _shape(seen) == (N, V) and bool(np.isin(seen.came, (0, 1)).all())
+    return (
+        _shape(seen) == (N, V)
+        and bool(np.isin(seen.came, (0, 1)).all())
+        and bool((np.count_nonzero(seen.came, axis=1) == 1).all())
+    )
+
+
+def _whole(seen: Seen) -> bool:
+    return _is_table(seen) and seen.came.dtype.kind in "iub"
+
+
+def _drowned(seen: Seen) -> bool:
+    """Most rows sure of one symbol, which the source holds for no likelier than any: no choice of a model's."""
+    N, _, V = _sizes(seen)
+    if _shape(seen) != (N, V) or seen.came.dtype.kind != "f" or not _sums_to(seen, seen.came, 1, axis=1):
+        return False
+    likely = seen.drawn.source[np.arange(N), seen.came.argmax(axis=1)].mean()
+    return bool((seen.came.max(axis=1) > 0.999).mean() > 0.5 and likely < 0.15)
 
 
 def _logarithms(seen: Seen) -> bool:
@@ -136,10 +155,35 @@ def _percent(seen: Seen) -> bool:
 
 def _rounded(seen: Seen) -> bool:
     table = _table(seen) if _is_table(seen) else seen.p
-    if table is None or (seen.p is not None and seen.came.dtype.kind != "f"):
+    if table is None or seen.came.dtype.kind != "f" or table.min() < 0:
         return False
     came = seen.came.astype(np.float64)
-    return came.min() >= 0 and any(np.allclose(came, np.round(came, d), rtol=0, atol=1e-7) for d in (1, 2, 3))
+    off = 5e-4 if seen.came.dtype.itemsize == 2 else 1e-7
+    if any(np.allclose(came, np.round(came, d), rtol=0, atol=off) for d in (1, 2, 3)[: 2 if off > 1e-7 else 3]):
+        return True
+    return _divided_again(came)
+
+
+def _divided_again(p: np.ndarray) -> bool:
+    """Whether rows are whole numbers of hundredths, divided by their sum: some 0, and all multiples of one number."""
+    left = (p > 0).all(axis=1)
+    if left.mean() > 0.5:
+        return False
+    for hundredths in range(93, 108):  # V numbers rounded may miss the sum by V / 2 of them
+        left |= np.abs(hundredths * p - np.round(hundredths * p)).max(axis=1) < 1e-3
+    return bool(left.mean() > 0.99)
+
+
+def _floor(seen: Seen) -> bool:
+    """Sums above 1 by no more than a floor under every number explains."""
+    if not _is_table(seen) or not (table := _table(seen)).min() > 0:
+        return False
+    over = table.sum(axis=1) - 1
+    return bool(over.min() > -1e-5 and over.max() < table.shape[1] * table.min() + 1e-5)
+
+
+def _alike(seen: Seen) -> bool:
+    return _is_table(seen) and _table(seen).min() >= 0 and _sums_to(seen, _table(seen), _table(seen)[0].sum(), axis=1)
 
 
 def _sigmoids(seen: Seen) -> bool:
@@ -151,6 +195,13 @@ def _sigmoids(seen: Seen) -> bool:
 
 def _undivided(seen: Seen) -> bool:
     return _is_table(seen) and _table(seen).min() >= 0 and seen.loss(_table(seen)) < seen.mean["single symbols"]
+
+
+def _squashed(seen: Seen) -> bool:
+    if not _is_table(seen) or not (table := _table(seen)).min() < 0 or np.abs(table).max() > 1:
+        return False
+    undone = np.arctanh(np.clip(table, -1 + 1e-9, 1 - 1e-9))
+    return seen.loss(_softmax(undone)) < min(seen.loss(_softmax(table)) - 0.05, seen.mean["single symbols"])
 
 
 def _logits(seen: Seen) -> bool:
@@ -258,8 +309,8 @@ def _early(seen: Seen, p: np.ndarray) -> bool:
 
 
 def _padding(seen: Seen, p: np.ndarray) -> bool:
-    always = _as_after(p).mean(axis=0)
-    return bool(always.min() < min(NEAR, _by_position(seen, p).min() - APART))
+    always, next_best = np.sort(_as_after(p).mean(axis=0))[:2]
+    return bool(always < min(NEAR, _by_position(seen, p).min() - APART, next_best - 0.2))
 
 
 def _echo(seen: Seen, p: np.ndarray) -> bool:
@@ -314,27 +365,51 @@ def _twice(seen: Seen, p: np.ndarray) -> bool:
     return bool(once.min() > -1e-4) and seen.loss(np.maximum(once, 1e-12)) < seen.loss(p) - 0.05
 
 
-def _warmth(seen: Seen, p: np.ndarray) -> tuple[float, float]:
-    """The power that would mend the answers best, and the nats that it would win."""
-    logs = np.log(np.maximum(p, 1e-12))
+@lru_cache(maxsize=1)
+def _mended(seen: Seen) -> tuple[float, float, float]:
+    """The power that would mend the answers best, the nats that it would win, and those that a bias wins then.
+
+    Training by cross-entropy gives each symbol its share first of all: a bias of the last layer that still wins
+    something was not trained so.
+    """
+    assert seen.p is not None
+    logs = np.log(np.maximum(seen.p, 1e-12))
     powers = (0.3, 0.5, 0.7, 0.85, 1.0, 1.2, 1.5, 2.0, 3.0)
     losses = [seen.loss(_softmax(power * logs)) for power in powers]
-    return powers[int(np.argmin(losses))], losses[powers.index(1.0)] - min(losses)
+    best = int(np.argmin(losses))
+    logits, shares = powers[best] * logs, seen.drawn.source.mean(axis=0)
+    for _ in range(30):
+        logits = logits + np.log(shares / np.maximum(_softmax(logits).mean(axis=0), 1e-12))
+    return powers[best], losses[powers.index(1.0)] - losses[best], losses[best] - seen.loss(_softmax(logits))
+
+
+def _askew(seen: Seen, p: np.ndarray) -> bool:
+    *_, by_bias = _mended(seen)
+    return by_bias > ASKEW and seen.loss(p) > seen.mean["the last symbol alone"]
+
+
+def _leans(seen: Seen, p: np.ndarray) -> bool:
+    *_, by_bias = _mended(seen)
+    return by_bias > LEANS
 
 
 def _sharp(seen: Seen, p: np.ndarray) -> bool:
-    power, won = _warmth(seen, p)
-    return power < 1 and won > 0.02 and seen.loss(p) - won < seen.mean["single symbols"]
+    power, won, by_bias = _mended(seen)
+    return power < 1 and won > 0.02 and by_bias <= ASKEW and seen.loss(p) - won < seen.mean["single symbols"]
 
 
 def _flat(seen: Seen, p: np.ndarray) -> bool:
-    power, won = _warmth(seen, p)
-    return power > 1 and won > 0.02
+    power, won, by_bias = _mended(seen)
+    return power > 1 and won > 0.02 and by_bias <= ASKEW
 
 
 def _untrained(seen: Seen, p: np.ndarray) -> bool:
     away = float((p * np.log(p.shape[1] * np.maximum(p, 1e-12))).sum(axis=1).mean())
-    return away < 0.35 and seen.loss(p) > seen.mean["single symbols"]
+    return away < 0.05 and seen.loss(p) > seen.mean["single symbols"]
+
+
+def _below_counting(seen: Seen, p: np.ndarray) -> bool:
+    return seen.loss(p) > seen.mean["the last symbol alone"]
 
 
 def _worse(seen: Seen, p: np.ndarray) -> bool:
@@ -394,7 +469,8 @@ def where(seen: Seen) -> str:
     return (
         f"Of what the source knows and your model does not, {text}. If one closes, your model gives the right "
         f"kind {100 * np.mean(near):.0f} % where it was opened within four symbols, and {100 * np.mean(far):.0f} % "
-        "where earlier."
+        "where earlier. Whether predict says all that was trained, a bias too, the cell under “Does predict say what "
+        "was trained?” tells."
     )
 
 
@@ -405,6 +481,15 @@ def _kl(p: np.ndarray, q: np.ndarray) -> float:
 
 # ---- in the order in which they are looked for -----------------------------------------------------------------------
 
+SELF_TEST = (
+    "The cell under “Does predict say what was trained?” tells most of these apart: a loss on the training text "
+    "clearly above the one that training ended with means that predict misreads the weights; as low as that, that "
+    "the training is to blame."
+)
+MISREAD = (
+    "gates in another order (i, f, g, o; r, z, n), biases left out or added twice (there are two, and the last "
+    "layer's), h and c exchanged, a transpose, tanh where a sigmoid belongs or the other way round, names mixed up"
+)
 MISTAKES = (
     Mistake(
         "every_step_returned",
@@ -473,8 +558,17 @@ MISTAKES = (
         "not_finite",
         _not_finite,
         "There is nan or infinity in your probabilities. Usual causes: exp of a large logit (subtract each row's "
-        "largest first), or weights that went out of bounds in training and were saved so.",
+        "largest first), a gate without its sigmoid or a state without its tanh (it grows from step to step), or "
+        "weights that went out of bounds in training and were saved so.",
         NATS,
+    ),
+    Mistake(
+        "drowned_in_its_state",
+        _drowned,
+        "Your model is wholly sure nearly everywhere, and of symbols that hardly ever come: no training ends so. "
+        "The numbers before the softmax are huge, as when a gate lacks its sigmoid, the state its tanh, or the weights "
+        f"are not read as they were written: {MISREAD}. {SELF_TEST}",
+        TRAINING,
     ),
     Mistake(
         "hard_choice",
@@ -510,10 +604,31 @@ MISTAKES = (
         NATS,
     ),
     Mistake(
+        "whole_numbers",
+        _whole,
+        "Your function returns whole numbers: astype(int) and its like cut every probability below 1 to 0. "
+        "Probabilities are floats.",
+        NATS,
+    ),
+    Mistake(
         "rounded",
         _rounded,
-        "Your probabilities are rounded. The small ones become 0, and a row no longer sums to 1. Round what is "
-        "printed, never what is returned.",
+        "Your probabilities are rounded, to two decimals or so. The small ones become 0, and what has probability 0 "
+        "comes sooner or later. Round what is printed, never what is returned.",
+        NATS,
+    ),
+    Mistake(
+        "floor_not_divided_again",
+        _floor,
+        "Your rows were divided by their sum, and then a floor came under them: a small number added to each "
+        "probability, or np.maximum or np.clip, and they sum to a little more than 1. Divide once more, after it.",
+        NATS,
+    ),
+    Mistake(
+        "rows_sum_alike",
+        _alike,
+        "Each row has the same sum, which is not 1: the division was made, and something came after it or went into "
+        "it. A factor? Several predictions added up and not averaged? A softmax over more symbols than you return?",
         NATS,
     ),
     Mistake(
@@ -529,6 +644,13 @@ MISTAKES = (
         _undivided,
         "Your numbers are in the right proportion, but the rows do not sum to 1: the division by each row's sum "
         "is missing.",
+        NATS,
+    ),
+    Mistake(
+        "tanh_for_softmax",
+        _squashed,
+        "Your numbers lie between -1 and 1: a tanh for each symbol, where one softmax over all of them is asked. Leave "
+        "the tanh out, and take the softmax of what went into it.",
         NATS,
     ),
     Mistake(
@@ -660,30 +782,56 @@ MISTAKES = (
         _content(_untrained),
         "Your answers are almost a blind guess, and differ a little from context to context: that is what a model"
         " says before training. Were the weights saved before it, or is a name missing, so that some are still at"
-        " their start?",
+        f" their start? A predict that misreads small weights can look the same. {SELF_TEST}",
         TRAINING,
     ),
     Mistake(
         "too_sure",
         _content(_sharp),
-        "Your model is too sure of itself: with its probabilities evened out it would do better. Did it learn its"
-        " text by heart (compare the losses in training and validation), or is there a temperature below 1? Or "
-        "are the weights not read quite as they were written (a transpose, the order of the gates)?",
+        "Your model is too sure of itself: with its probabilities evened out it would do better. Each symbol gets about"
+        " its share, so this is how a text learned by heart looks (compare the losses in training and validation), or "
+        f"a temperature below 1. Some misreadings look the same: {MISREAD}. {SELF_TEST}",
         TEMPERATURE,
     ),
     Mistake(
         "too_cautious",
         _content(_flat),
         "Your model is less sure than it could be: with its probabilities sharpened it would do better. Is there "
-        "a temperature above 1, a factor before the softmax, or dropout that was not scaled?",
+        "a temperature above 1, a factor before the softmax, or dropout that was not scaled? Was training cut short, "
+        f"or are the weights misread, a bias left out perhaps? {SELF_TEST}",
         TEMPERATURE,
     ),
     Mistake(
         "worse_than_a_guess",
         _content(_worse),
-        "Your model is sure, and wrong more often than a blind guess. That is rarely training: are the weights "
-        "read as they were written? The order of the gates, a transpose, a bias left out, a name mixed up: "
-        "compare the probabilities for one context with those of the model that you trained.",
+        "Your model is sure, and wrong more often than a blind guess. That is rarely training: are the weights read as "
+        f"they were written? Usual slips: {MISREAD}. {SELF_TEST}",
+        TRAINING,
+    ),
+    Mistake(
+        "weights_misread",
+        _content(_askew),
+        "On average over all contexts your model gives symbols far more, or less, than their share, and it does worse "
+        "than counting. To get the shares right is what training does first: most likely predict reads the weights "
+        f"otherwise than they were trained. Usual slips: {MISREAD}. Or were the weights saved before training, or "
+        f"after it had gone out of bounds? {SELF_TEST}",
+        TRAINING,
+    ),
+    Mistake(
+        "symbols_out_of_proportion",
+        _content(_leans),
+        "On average over all contexts your model gives some symbols more, or less, than their share: one number for "
+        "each symbol, added before the softmax, would do good. Is the bias of the last layer left out in predict, or "
+        "another bias, or is one added twice? Or did training end with steps too large, its rate never lowered? Other "
+        f"misreadings can look the same: {MISREAD}. {SELF_TEST}",
+        TRAINING,
+    ),
+    Mistake(
+        "no_better_than_one_symbol",
+        _content(_below_counting),
+        "Your model sees more than the last symbol, and does worse than counting with that one alone. Either it is "
+        "hardly trained (few steps, little text, a rate too small or too large), or predict misreads the weights: "
+        f"{MISREAD}, or c not carried on. {SELF_TEST}",
         TRAINING,
     ),
     Mistake(

@@ -28,7 +28,10 @@ from autograder.questions import find, generous, ps9_baselines
 from autograder.questions.ps9_mistakes import MISTAKES
 from autograder.run import KernelSandbox, Limits, Sandbox
 from rnnlib.data import brackets
+from rnnlib.models import LanguageModel
 from rnnlib.models.ngram import NGram
+from rnnlib.optim import Adam, cosine_decay
+from rnnlib.training import Stream, train
 from tests.conftest import ROOT
 
 SET, SEED = "ps9_capstone", 11
@@ -70,7 +73,7 @@ def two_seen():
     return np.array([[counted.probabilities([a, b]) for b in range(V)] for a in range(V)])
 
 
-TWO = two_seen()
+TWO, AFTER = two_seen(), ps9_baselines.after_each()
 
 
 # ---- right, in several styles --------------------------------------------------------------------------------------
@@ -226,14 +229,19 @@ WRONG = {
     "another_vocabulary": lambda c: np.column_stack([model(c), np.zeros(len(c))]),
     "states_in_place_of_probabilities": lambda c: np.tile(model(c), 5)[:, :64],
     "not_finite": lambda c: np.exp(800 * model(c)) / np.exp(800 * model(c)).sum(axis=1, keepdims=True) * np.inf,
+    "drowned_in_its_state": lambda c: softmax(1e3 * np.sin(c[:, -9:] @ np.arange(1, 10) * 1.7)[:, None] * np.arange(V)),
     "hard_choice": lambda c: np.eye(V)[model(c).argmax(axis=1)],
     "log_probabilities": lambda c: np.log(model(c)),
     "softmax_over_the_batch": lambda c: softmax(np.log(model(c)), axis=0),
     "softmax_over_everything": lambda c: model(c) / model(c).sum(),
     "percent": lambda c: 100 * model(c),
+    "whole_numbers": lambda c: model(c).astype(int),
     "rounded": lambda c: model(c).round(2),
+    "floor_not_divided_again": lambda c: model(c) + 1e-4,
+    "rows_sum_alike": lambda c: 2 * model(c),
     "sigmoid_for_softmax": lambda c: 1 / (1 + np.exp(-np.log(model(c)) - 2)),
     "not_divided_by_the_sum": lambda c: model(c) * (1 + c[:, :1]),
+    "tanh_for_softmax": lambda c: np.tanh(np.log(model(c)) + 2),
     "logits": lambda c: np.log(model(c)) + c[:, :1],
     "probability_zero": lambda c: (
         np.where(model(c) < 0.05, 0, model(c)) / np.where(model(c) < 0.05, 0, model(c)).sum(1)[:, None]
@@ -260,6 +268,9 @@ WRONG = {
     "too_sure": lambda c: softmax(3 * np.log(model(c))),
     "too_cautious": lambda c: softmax(0.4 * np.log(model(c))),
     "worse_than_a_guess": astray,
+    "weights_misread": lambda c: softmax(np.log(model(c)) + 1.5 * np.cos(np.arange(V))),
+    "symbols_out_of_proportion": lambda c: softmax(np.log(model(c)) + 0.8 * np.cos(np.arange(V))),
+    "no_better_than_one_symbol": lambda c: 0.9 * AFTER[c[:, -1]] + 0.1 * AFTER[c[:, 0]],
     "only_the_last_bracket": last_bracket,
 }
 
@@ -278,6 +289,132 @@ def test_a_mistake_loses_points_and_hears_its_name(name):
     assert mistake.says in verdict.diagnosis.text
     if name in WRONG and list(WRONG).index(name) <= list(WRONG).index("probability_zero"):
         assert verdict.points == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "slip"),
+    [
+        ("whole_numbers", lambda c: (100 * model(c)).astype(int)),
+        ("rounded", lambda c: model(c).round(2).astype(np.float16)),
+        ("rounded", lambda c: model(c).round(2) / model(c).round(2).sum(axis=1, keepdims=True)),
+        ("floor_not_divided_again", lambda c: np.maximum(model(c), 0.01)),
+        ("floor_not_divided_again", lambda c: model(c).astype(np.float32) + np.float32(1e-4)),
+        ("rows_sum_alike", lambda c: 0.9 * model(c)),
+        ("not_divided_by_the_sum", lambda c: np.exp(np.log(model(c)) + np.sin(c[:, -1:]))),
+        ("hard_choice", lambda c: np.eye(V, dtype=int)[model(c).argmax(axis=1)]),
+    ],
+)
+def test_a_mistake_of_form_in_another_dress_hears_the_same_name(name, slip):
+    assert verdict_on(slip).diagnosis.bugs == (name,)
+
+
+# ---- a trained model, read with a slip -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """Of a small LSTM and a small GRU, trained for seconds: arrays by name, by cell."""
+    trained = {}
+    for cell, epochs in (("lstm", 3), ("gru", 2)):
+        language = LanguageModel(V, cell, embedding_size=16, hidden_size=32, rng=0, dtype=np.float32)
+        data = Stream(ps9_baselines.training_text()[:100_000], N=32, T=48)
+        adam = Adam(language.parameters, 0.01)
+        train(language, data, adam, epochs=epochs, clip=1.0, schedule=cosine_decay(epochs * len(data), 0.02))
+        trained[cell] = language.parameters
+    return trained
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def lstm(weights, order="ifgo", gate=sigmoid, out=np.tanh, exchanged=False, biased=True, head_bias=True):
+    """A learner's predict for an LSTM, right or with a slip."""
+    E, W_ih, W_hh = (weights[name] for name in ("embedding.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0"))
+    bias = biased * (weights["rnn.bias_ih_l0"] + weights["rnn.bias_hh_l0"])
+
+    def predict(contexts):
+        h = c = np.zeros((len(contexts), W_hh.shape[1]))
+        for symbol in contexts.T:
+            z = dict(zip(order, np.split(E[symbol] @ W_ih.T + h @ W_hh.T + bias, 4, axis=1), strict=True))
+            c = gate(z["f"]) * c + gate(z["i"]) * np.tanh(z["g"])
+            h = gate(z["o"]) * out(c)
+            h, c = (c, h) if exchanged else (h, c)
+        return softmax(h @ weights["head.weight"].T + head_bias * weights["head.bias"])
+
+    return predict
+
+
+def gru(weights, order="rzn", biased=True, kept="z"):
+    """A learner's predict for a GRU, right or with a slip."""
+    E, W_ih, W_hh = (weights[name] for name in ("embedding.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0"))
+    b_ih, b_hh = (biased * weights[f"rnn.bias_{side}_l0"] for side in ("ih", "hh"))
+
+    def predict(contexts):
+        h = np.zeros((len(contexts), W_hh.shape[1]))
+        for symbol in contexts.T:
+            x = dict(zip(order, np.split(E[symbol] @ W_ih.T + b_ih, 3, axis=1), strict=True))
+            s = dict(zip(order, np.split(h @ W_hh.T + b_hh, 3, axis=1), strict=True))
+            z, n = sigmoid(x["z"] + s["z"]), np.tanh(x["n"] + sigmoid(x["r"] + s["r"]) * s["n"])
+            h = z * h + (1 - z) * n if kept == "z" else (1 - z) * h + z * n
+        return softmax(h @ weights["head.weight"].T + weights["head.bias"])
+
+    return predict
+
+
+SURELY = {"weights_misread", "worse_than_a_guess", "drowned_in_its_state"}  # the weights come first in what they say
+MAYBE = SURELY | {"too_sure", "too_cautious", "symbols_out_of_proportion", "no_better_than_one_symbol"}
+SLIPS = {
+    "gates i, f, o, g": (lstm, {"order": "ifog"}, SURELY),
+    "gates f, i, o, g": (lstm, {"order": "fiog"}, SURELY),
+    "gates i, g, f, o": (lstm, {"order": "igfo"}, SURELY),
+    "gates o, i, f, g": (lstm, {"order": "oifg"}, SURELY),
+    "no sigmoid": (lstm, {"gate": lambda z: z}, SURELY | {"not_finite"}),
+    "no tanh of c": (lstm, {"out": lambda c: c}, SURELY),
+    "tanh for sigmoid": (lstm, {"gate": np.tanh}, MAYBE),
+    "h and c exchanged": (lstm, {"exchanged": True}, MAYBE),
+    "no bias": (lstm, {"biased": False}, MAYBE | {""}),  # it hardly matters to this one
+    "GRU's gates z, r, n": (gru, {"order": "zrn"}, SURELY),
+    "GRU's gates n, r, z": (gru, {"order": "nrz"}, SURELY),
+    "GRU's z the other way round": (gru, {"kept": "1 - z"}, SURELY),
+    "GRU without bias": (gru, {"biased": False}, MAYBE),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_weights_that_are_misread_are_not_put_down_to_the_training_alone(weights, slip):
+    cell, how, names = SLIPS[slip]
+    verdict = verdict_on(cell(weights[cell.__name__], **how))
+    assert set(verdict.diagnosis.bugs or ("",)) <= names, verdict.diagnosis
+    if verdict.diagnosis.bugs != ("not_finite",):
+        assert "the cell under “Does predict say what was trained?”" in verdict.diagnosis.text.replace("The", "the")
+
+
+def test_a_forgotten_bias_of_the_last_layer_is_asked_about(weights):
+    read = {**weights["lstm"], "head.bias": 0.8 * np.cos(np.arange(V))}  # as far as a bias gets in a longer training
+    read["head.bias"] = weights["lstm"]["head.bias"] - read["head.bias"]
+    verdict = verdict_on(lstm(read))
+    assert verdict.diagnosis.bugs == ("symbols_out_of_proportion",)
+    assert "bias of the last layer left out in predict" in verdict.diagnosis.text
+
+
+@pytest.mark.parametrize("cell", [lstm, gru])
+def test_weights_that_are_read_right_are_not_called_misread(weights, cell):
+    verdict = verdict_on(cell(weights[cell.__name__]))
+    assert 5 <= verdict.points < 20
+    assert verdict.diagnosis.bugs == ()
+
+
+def test_a_text_learned_by_heart_is_not_called_misread():
+    language = LanguageModel(V, "lstm", embedding_size=16, hidden_size=32, rng=0, dtype=np.float32)
+    data = Stream(ps9_baselines.training_text()[:8_000], N=32, T=25)
+    train(language, data, Adam(language.parameters, 0.02), epochs=60, clip=1.0)
+    assert verdict_on(lstm(language.parameters)).diagnosis.bugs == ("too_sure",)
+
+
+def test_the_cell_that_the_verdicts_name_is_there():
+    notebook = (COURSE / "release" / SET / f"{SET}.ipynb").read_text()
+    assert "**Does predict say what was trained?**" in notebook
 
 
 def test_every_diagnosis_points_to_a_section_that_exists():
