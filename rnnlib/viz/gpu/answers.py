@@ -53,7 +53,8 @@ def loss_scale(of: Callable[[float, int, bool, int], tuple[float, int]]) -> str:
     script = [True, True, True, False, True, True, False, False, True, True, True, True, True, True]
     right, mine = LossScale(1024.0, 3), (1024.0, 0)
     for t, finite in enumerate(script):
-        mine = of(*mine, finite, 3)
+        scale, good = of(*mine, finite, 3)  # a list will do
+        mine = scale, good
         right.take(finite)
         if mine == (right.scale, right.good):
             continue

@@ -62,7 +62,8 @@ def note(gpu: str | None, absent: Absent | None = None) -> str:
     if absent is not None:
         return (
             f"**No torch here:** {absent}. What needs only NumPy runs, on {cores}: intensity, number formats, the kept "
-            "study, checkpointing. A cell that needs torch stops and says so."
+            "study, checkpointing. A cell that needs torch stops and says so, and *Run all* stops with it: run the "
+            "cells one by one. A name that is then missing (NameError) is of a cell that stopped."
         )
     if gpu:
         return (
