@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from autograder.question import Arrays, Backward, Bug, Case, Part, Question, with_upstream
+from autograder.questions.padded import uneven, with_padding
 from autograder.questions.ps6_masking_bugs import (
     BACKWARD_BUGS,
     BUCKETING,
@@ -31,21 +32,6 @@ LESSON = "09_masking.ipynb"
 _WEIGHTS = ("W_ih", "W_hh", "b_ih", "b_hh")
 
 
-def _uneven(rng: np.random.Generator, T: int, N: int) -> np.ndarray:
-    """Lengths from 2 to T, the longest last, not all of the others alike."""
-    lengths = rng.integers(2, T, N)
-    lengths[0] = (lengths[-2] - 1) % (T - 2) + 2  # another one than its neighbour's, where there is another
-    lengths[-1] = T
-    return lengths
-
-
-def _with_padding(rng: np.random.Generator, array: np.ndarray, lengths: np.ndarray, nan: bool) -> np.ndarray:
-    """The array (T, N, ...) with garbage, or NaN, on its padding."""
-    garbage = rng.choice([-1, 1], array.shape) * rng.uniform(1, 2, array.shape)
-    mask = np.arange(len(array))[:, None] < lengths
-    return np.where(mask.reshape(*mask.shape, *[1] * (array.ndim - 2)), array, np.nan if nan else garbage)
-
-
 # ---- pad -----------------------------------------------------------------------------------------------------------
 
 
@@ -57,11 +43,11 @@ def _sequences(rng: np.random.Generator, lengths: np.ndarray, D: int) -> Arrays:
 
 
 def _pad_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = Case("four sequences", _sequences(rng, _uneven(rng, 6, 4), 3))
+    general = Case("four sequences", _sequences(rng, uneven(rng, 6, 4), 3))
     yield general
     yield Case("the same call again", general.inputs)
-    yield Case("as many sequences as steps", _sequences(rng, _uneven(rng, 4, 4), 4))
-    yield Case("arrays that are not contiguous", _sequences(rng, _uneven(rng, 5, 3), 2), layout="strided")
+    yield Case("as many sequences as steps", _sequences(rng, uneven(rng, 4, 4), 4))
+    yield Case("arrays that are not contiguous", _sequences(rng, uneven(rng, 5, 3), 2), layout="strided")
     yield Case("one sequence", _sequences(rng, np.array([3]), 2), edge=True)
     yield Case("an empty sequence", _sequences(rng, np.array([2, 0, 4]), 2), edge=True)
     yield Case("all of one length", _sequences(rng, np.array([3, 3]), 2), edge=True, layout="F")
@@ -227,15 +213,15 @@ PAD = Question(
 
 def _mask_case(rng: np.random.Generator, name: str, lengths: np.ndarray, T: int, nan: bool, **how: object) -> Case:
     x = rng.normal(size=(T, len(lengths), 2))
-    return Case(name, (_with_padding(rng, x, lengths, nan), lengths), **how)  # type: ignore[arg-type]
+    return Case(name, (with_padding(rng, x, lengths, nan), lengths), **how)  # type: ignore[arg-type]
 
 
 def _mask_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = _mask_case(rng, "T=6, N=4", _uneven(rng, 6, 4), 6, nan=False)
+    general = _mask_case(rng, "T=6, N=4", uneven(rng, 6, 4), 6, nan=False)
     yield general
     yield Case("the same call again", general.inputs)
-    yield _mask_case(rng, "as many sequences as steps", _uneven(rng, 4, 4), 4, nan=True)
-    yield _mask_case(rng, "more steps than the longest sequence", _uneven(rng, 4, 3), 6, nan=True, layout="strided")
+    yield _mask_case(rng, "as many sequences as steps", uneven(rng, 4, 4), 4, nan=True)
+    yield _mask_case(rng, "more steps than the longest sequence", uneven(rng, 4, 3), 6, nan=True, layout="strided")
     yield _mask_case(rng, "lengths of 0 and of T", np.array([0, 3, 1]), 3, nan=True, edge=True)
     yield _mask_case(rng, "one sequence", np.array([2]), 4, nan=True, edge=True)
 
@@ -278,18 +264,18 @@ def _recurrent_case(
 ) -> Case:
     """x, h0, W_ih, W_hh, b_ih, b_hh, lengths, of a size at which tanh bends and is not saturated."""
     N = len(lengths)
-    x, h0 = _with_padding(rng, rng.normal(size=(T, N, D)), lengths, nan), rng.uniform(-0.9, 0.9, (N, H))
+    x, h0 = with_padding(rng, rng.normal(size=(T, N, D)), lengths, nan), rng.uniform(-0.9, 0.9, (N, H))
     W_ih, W_hh = rng.normal(0, 0.7 / np.sqrt(D), (H, D)), rng.normal(0, 0.9 / np.sqrt(H), (H, H))
     biases = rng.uniform(0.2, 0.6, (2, H)) * rng.choice([-1, 1], (2, H))
     return Case(name, (x, h0, W_ih, W_hh, *biases, lengths), **how)  # type: ignore[arg-type]
 
 
 def _forward_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = _recurrent_case(rng, "T=5, N=4, numbers in the padding", _uneven(rng, 5, 4), 5, 3, 6, nan=False)
+    general = _recurrent_case(rng, "T=5, N=4, numbers in the padding", uneven(rng, 5, 4), 5, 3, 6, nan=False)
     yield general
     yield Case("the same call again", general.inputs)
-    yield _recurrent_case(rng, "NaN in the padding, and padding after every sequence", _uneven(rng, 4, 3), 5, 2, 5)
-    yield _recurrent_case(rng, "all sizes equal, not contiguous", _uneven(rng, 4, 4), 4, 4, 4, layout="strided")
+    yield _recurrent_case(rng, "NaN in the padding, and padding after every sequence", uneven(rng, 4, 3), 5, 2, 5)
+    yield _recurrent_case(rng, "all sizes equal, not contiguous", uneven(rng, 4, 4), 4, 4, 4, layout="strided")
     yield _recurrent_case(rng, "lengths of 0 and of T", np.array([0, 4, 0, 2]), 4, 2, 3, edge=True)
     yield _recurrent_case(rng, "one sequence", np.array([2]), 4, 3, 4, edge=True, layout="F")
 
@@ -341,7 +327,7 @@ FORWARD = Question(
 def _backward_cases(rng: np.random.Generator) -> Iterator[Case]:
     def gradients(case: Case) -> Arrays:
         x, h0, *_, lengths = case.inputs
-        dhs = _with_padding(rng, rng.normal(size=(len(x), *h0.shape)), lengths, nan=case.edge)
+        dhs = with_padding(rng, rng.normal(size=(len(x), *h0.shape)), lengths, nan=case.edge)
         return dhs, rng.normal(size=h0.shape)
 
     return with_upstream(_forward_cases(rng), gradients)
@@ -424,18 +410,18 @@ def _loss_case(
     targets[0] = np.arange(N) % V
     if not nan:
         targets[np.arange(T)[:, None] >= lengths] = -1
-    return Case(name, (_with_padding(rng, rng.normal(0, 1.5, (T, N, V)), lengths, nan), targets, lengths), **how)  # type: ignore[arg-type]
+    return Case(name, (with_padding(rng, rng.normal(0, 1.5, (T, N, V)), lengths, nan), targets, lengths), **how)  # type: ignore[arg-type]
 
 
 def _loss_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = _loss_case(rng, "T=6, N=3, -1 in the targets' padding", _uneven(rng, 6, 3), 6, 4, nan=False)
+    general = _loss_case(rng, "T=6, N=3, -1 in the targets' padding", uneven(rng, 6, 3), 6, 4, nan=False)
     yield general
     yield Case("the same call again", general.inputs)
-    yield _loss_case(rng, "NaN in the logits' padding, a class in the targets'", _uneven(rng, 5, 4), 6, 3)
-    yield _loss_case(rng, "all sizes equal, not contiguous", _uneven(rng, 4, 4), 4, 4, layout="strided")
+    yield _loss_case(rng, "NaN in the logits' padding, a class in the targets'", uneven(rng, 5, 4), 6, 3)
+    yield _loss_case(rng, "all sizes equal, not contiguous", uneven(rng, 4, 4), 4, 4, layout="strided")
     yield _loss_case(rng, "lengths of 0 and of T", np.array([3, 0, 1]), 3, 4, edge=True)
     yield _loss_case(rng, "one step of one sequence", np.array([1]), 2, 3, edge=True, layout="F")
-    logits, targets, lengths = _loss_case(rng, "", _uneven(rng, 3, 2), 3, 4).inputs
+    logits, targets, lengths = _loss_case(rng, "", uneven(rng, 3, 2), 3, 4).inputs
     large = logits + rng.permutation([800.0, -800.0, 800.0, 0.0, 0.0, -800.0]).reshape(3, 2, 1)
     large[0, 1, (targets[0, 1] + 1) % 4] += 800  # the target's own probability is too small for a float
     yield Case("large logits", (large, targets, lengths), edge=True, condition=10)  # near 800, float32 keeps 4 decimals
@@ -768,14 +754,14 @@ IN_ORDER = Question(
 
 def _reverse_cases(rng: np.random.Generator) -> Iterator[Case]:
     def case(name: str, lengths: np.ndarray, T: int, D: int, nan: bool = True, **how: object) -> Case:
-        x = _with_padding(rng, rng.normal(size=(T, len(lengths), D)), lengths, nan)
+        x = with_padding(rng, rng.normal(size=(T, len(lengths), D)), lengths, nan)
         return Case(name, (x, lengths), **how)  # type: ignore[arg-type]
 
-    general = case("T=6, N=4, numbers in the padding", _uneven(rng, 6, 4), 6, 3, nan=False)
+    general = case("T=6, N=4, numbers in the padding", uneven(rng, 6, 4), 6, 3, nan=False)
     yield general
     yield Case("the same call again", general.inputs)
-    yield case("NaN in the padding, and padding after every sequence", _uneven(rng, 5, 3), 7, 2)
-    yield case("all sizes equal, not contiguous", _uneven(rng, 4, 4), 4, 4, layout="strided")
+    yield case("NaN in the padding, and padding after every sequence", uneven(rng, 5, 3), 7, 2)
+    yield case("all sizes equal, not contiguous", uneven(rng, 4, 4), 4, 4, layout="strided")
     yield case("lengths of 0, 1 and T", np.array([1, 4, 0]), 4, 2, edge=True)
     yield case("one sequence", np.array([3]), 5, 2, edge=True, layout="F")
 

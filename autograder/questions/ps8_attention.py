@@ -17,6 +17,7 @@ import numpy as np
 
 from autograder.model import joined
 from autograder.question import Arrays, Backward, Case, Part, Question, with_upstream
+from autograder.questions.padded import uneven, with_padding
 from autograder.questions.ps8_attention_bugs import (
     ADDITIVE_ALONE_BUGS,
     ADDITIVE_BACKWARD_BUGS,
@@ -38,40 +39,25 @@ from rnnlib import attention
 LESSON = "16_seq2seq_attention.ipynb"
 
 
-def _uneven(rng: np.random.Generator, T: int, N: int) -> np.ndarray:
-    """Lengths from 2 to T, the longest last, not all of the others alike."""
-    lengths = rng.integers(2, T, N)
-    lengths[0] = (lengths[-2] - 1) % (T - 2) + 2  # another one than its neighbour's, where there is another
-    lengths[-1] = T
-    return lengths
-
-
-def _with_padding(rng: np.random.Generator, array: np.ndarray, lengths: np.ndarray, nan: bool) -> np.ndarray:
-    """The array (T, N, ...) with garbage, or NaN, on its padding."""
-    garbage = rng.choice([-1, 1], array.shape) * rng.uniform(1, 2, array.shape)
-    mask = np.arange(len(array))[:, None] < lengths
-    return np.where(mask.reshape(*mask.shape, *[1] * (array.ndim - 2)), array, np.nan if nan else garbage)
-
-
 # ---- the masked softmax --------------------------------------------------------------------------------------------
 
 
 def _softmax_case(
     rng: np.random.Generator, name: str, lengths: np.ndarray, T: int, nan: bool = True, **how: object
 ) -> Case:
-    scores = _with_padding(rng, rng.normal(0, 1.5, (T, len(lengths))), lengths, nan).T
+    scores = with_padding(rng, rng.normal(0, 1.5, (T, len(lengths))), lengths, nan).T
     return Case(name, (np.ascontiguousarray(scores), lengths), **how)  # type: ignore[arg-type]
 
 
 def _softmax_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = _softmax_case(rng, "N=4, T=6, numbers in the padding", _uneven(rng, 6, 4), 6, nan=False)
+    general = _softmax_case(rng, "N=4, T=6, numbers in the padding", uneven(rng, 6, 4), 6, nan=False)
     yield general
     yield Case("the same call again", general.inputs)
-    yield _softmax_case(rng, "NaN in the padding, and padding after every sequence", _uneven(rng, 5, 3), 6)
-    yield _softmax_case(rng, "as many sequences as steps, not contiguous", _uneven(rng, 4, 4), 4, layout="strided")
+    yield _softmax_case(rng, "NaN in the padding, and padding after every sequence", uneven(rng, 5, 3), 6)
+    yield _softmax_case(rng, "as many sequences as steps, not contiguous", uneven(rng, 4, 4), 4, layout="strided")
     yield _softmax_case(rng, "lengths of 0, 1 and T", np.array([0, 4, 1]), 4, edge=True)
     yield _softmax_case(rng, "one sequence", np.array([3]), 5, edge=True, layout="F")
-    scores, lengths = _softmax_case(rng, "", _uneven(rng, 4, 3), 5).inputs
+    scores, lengths = _softmax_case(rng, "", uneven(rng, 4, 3), 5).inputs
     large = scores + rng.permutation([800.0, -800.0, 0.0])[:, None]
     yield Case("large scores", (large, lengths), edge=True, condition=10)  # near 800, float32 keeps 4 decimals
 
@@ -128,11 +114,11 @@ def _softmax_backward_case(
 
 
 def _softmax_backward_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = _softmax_backward_case(rng, "N=4, T=6, numbers in the padding", _uneven(rng, 6, 4), 6, nan=False)
+    general = _softmax_backward_case(rng, "N=4, T=6, numbers in the padding", uneven(rng, 6, 4), 6, nan=False)
     yield general
     yield Case("the same call again", general.inputs)
-    yield _softmax_backward_case(rng, "NaN in the padding", _uneven(rng, 5, 3), 6)
-    yield _softmax_backward_case(rng, "as many sequences as steps", _uneven(rng, 4, 4), 4, layout="strided")
+    yield _softmax_backward_case(rng, "NaN in the padding", uneven(rng, 5, 3), 6)
+    yield _softmax_backward_case(rng, "as many sequences as steps", uneven(rng, 4, 4), 4, layout="strided")
     yield _softmax_backward_case(rng, "lengths of 0, 2 and T", np.array([0, 4, 2]), 4, edge=True)
     yield _softmax_backward_case(rng, "one sequence", np.array([3]), 5, edge=True, layout="F")
 
@@ -175,23 +161,23 @@ def _dot_case(
 ) -> Case:
     """query, keys, values, lengths: of a size at which no key takes all the weight."""
     N = len(lengths)
-    keys, values = (_with_padding(rng, rng.normal(size=(T, N, size)), lengths, nan) for size in (D, Dv))
+    keys, values = (with_padding(rng, rng.normal(size=(T, N, size)), lengths, nan) for size in (D, Dv))
     return Case(name, (rng.normal(0, 1.2, (N, D)), keys, values, lengths), **how)  # type: ignore[arg-type]
 
 
 def _dot_cases(rng: np.random.Generator) -> Iterator[Case]:
-    general = _dot_case(rng, "T=5, N=4, D=3, Dv=2, numbers in the padding", _uneven(rng, 5, 4), 5, 3, 2, nan=False)
+    general = _dot_case(rng, "T=5, N=4, D=3, Dv=2, numbers in the padding", uneven(rng, 5, 4), 5, 3, 2, nan=False)
     yield general
     yield Case("the same call again", general.inputs)
-    yield _dot_case(rng, "NaN in the padding, and padding after every sequence", _uneven(rng, 5, 3), 6, 2, 5)
-    yield _dot_case(rng, "all sizes equal, not contiguous", _uneven(rng, 4, 4), 4, 4, 4, layout="strided")
+    yield _dot_case(rng, "NaN in the padding, and padding after every sequence", uneven(rng, 5, 3), 6, 2, 5)
+    yield _dot_case(rng, "all sizes equal, not contiguous", uneven(rng, 4, 4), 4, 4, 4, layout="strided")
     yield _dot_case(rng, "lengths of 0, 2 and T", np.array([0, 4, 2]), 4, 2, 3, edge=True)
     yield _dot_case(rng, "one sequence", np.array([3]), 5, 3, 4, edge=True, layout="F")
 
 
 def _dot_forward_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield from _dot_cases(rng)
-    large = _dot_case(rng, "large scores", _uneven(rng, 4, 3), 5, 3, 2, edge=True, condition=10)
+    large = _dot_case(rng, "large scores", uneven(rng, 4, 3), 5, 3, 2, edge=True, condition=10)
     query, keys, *others = large.inputs
     query = rng.permutation([2000.0, -2000.0, 1.0])[:, None] * (0.5 + np.abs(query))
     yield replace(large, inputs=(query, np.abs(keys) + 0.5, *others))
@@ -310,7 +296,7 @@ def _additive_case(
 ) -> Case:
     """query, states, W_query, W_key, v, lengths: of a size at which tanh bends and is not saturated."""
     N, (H, D, A) = len(lengths), sizes
-    states = _with_padding(rng, rng.normal(size=(T, N, D)), lengths, nan)
+    states = with_padding(rng, rng.normal(size=(T, N, D)), lengths, nan)
     W_query, W_key = (rng.normal(0, 0.8 / np.sqrt(size), (A, size)) for size in (H, D))
     v = rng.choice([-1, 1], A) * rng.uniform(0.7, 1.6, A)
     return Case(name, (rng.normal(size=(N, H)), states, W_query, W_key, v, lengths), **how)  # type: ignore[arg-type]
@@ -318,18 +304,18 @@ def _additive_case(
 
 def _additive_cases(rng: np.random.Generator) -> Iterator[Case]:
     first = "T=6, N=4, H=2, D=3, A=5, numbers in the padding"
-    general = _additive_case(rng, first, _uneven(rng, 6, 4), 6, (2, 3, 5), nan=False)
+    general = _additive_case(rng, first, uneven(rng, 6, 4), 6, (2, 3, 5), nan=False)
     yield general
     yield Case("the same call again", general.inputs)
-    yield _additive_case(rng, "NaN in the padding, and padding after every sequence", _uneven(rng, 5, 3), 6, (4, 2, 5))
-    yield _additive_case(rng, "all sizes equal, not contiguous", _uneven(rng, 4, 4), 4, (4, 4, 4), layout="strided")
+    yield _additive_case(rng, "NaN in the padding, and padding after every sequence", uneven(rng, 5, 3), 6, (4, 2, 5))
+    yield _additive_case(rng, "all sizes equal, not contiguous", uneven(rng, 4, 4), 4, (4, 4, 4), layout="strided")
     yield _additive_case(rng, "lengths of 0, 2 and T", np.array([0, 4, 2]), 4, (3, 2, 4), edge=True)
     yield _additive_case(rng, "one sequence", np.array([3]), 5, (2, 4, 3), edge=True, layout="F")
 
 
 def _additive_forward_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield from _additive_cases(rng)
-    large = _additive_case(rng, "large scores", _uneven(rng, 4, 3), 5, (2, 3, 4), edge=True, condition=30)
+    large = _additive_case(rng, "large scores", uneven(rng, 4, 3), 5, (2, 3, 4), edge=True, condition=30)
     _, states, W_query, W_key, v, lengths = large.inputs
     query, W_query = rng.permutation([3.0, -3.0, 0.0])[:, None] * np.ones(2), 0.5 + np.abs(W_query)
     yield replace(large, inputs=(query, states, W_query, 0.3 * W_key, 1500 * np.abs(v) / np.abs(v).sum(), lengths))
