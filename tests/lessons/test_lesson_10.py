@@ -17,10 +17,10 @@ from rnnlib.training import Stream
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Dots, Line
 from rnnlib.viz.static import png
 from rnnlib.viz.training import answers, charts, curves, rates, valley
 from tests.lessons import told
+from tests.lessons.drawn import check_drawn, every
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "10_training.ipynb"
 
@@ -208,38 +208,9 @@ def test_above_two_over_the_steepness_sgd_leaves_the_valley_and_below_it_does_no
         assert abs(outside[-1]) > abs(outside[0])
 
 
-def every(explorer):
-    """Each control at each of its values, the others as at the start."""
-    start = dict(explorer.values)
-    for name, control in explorer.controls.items():
-        if hasattr(control, "options"):
-            values = control.options
-        elif hasattr(control, "minimum"):
-            values = [
-                control.read(type(control.value)(v)) for v in np.linspace(control.minimum, control.maximum, 25).tolist()
-            ]
-        else:
-            values = (False, True)
-        for value in values:
-            yield explorer.set(**{**start, name: value})
-
-
-def check_drawn(scene):
-    assert len(scene.alt) > 40
-    assert "nan" not in scene.alt.lower()
-    assert scene.to_wire()
-    for panel in scene.panels:
-        for mark in panel.marks:
-            if isinstance(mark, Line | Dots):
-                (left, right), (low, high) = panel.axis("x")["limits"], panel.axis("y")["limits"]
-                seen = np.isfinite(mark.y) & np.isfinite(mark.x)
-                assert np.all((mark.x[seen] >= left) & (mark.x[seen] <= right)), panel.title
-                assert np.all((mark.y[seen] >= low) & (mark.y[seen] <= high)), panel.title
-
-
 def test_the_valley_and_the_search_draw_everywhere():
     for explorer in (valley.explorer(), rates.explorer(studies.rates.kept())):
-        pictures = [scene for scene in every(explorer) if check_drawn(scene) is None]
+        pictures = [scene for scene in every(explorer, 25) if check_drawn(scene, gaps=True) is None]
         assert len({scene.alt for scene in pictures}) > 10
         assert explorer.png().startswith(b"\x89PNG")
 
@@ -263,7 +234,7 @@ def test_the_plots_draw():
     scenes = [curves.history(log.history), curves.against_length(found, "loss", chance=0.5), rates.plans()]
     scenes.append(rates.against_rate(studies.rates.kept()))
     for scene in scenes:
-        check_drawn(scene)
+        check_drawn(scene, gaps=True)
         assert png(scene)
     assert "carried 1.5 at 4, carried 3 at 8" in scenes[1].alt
     assert scenes[1].panels[0].x_names == ["4", "8"]
@@ -284,7 +255,7 @@ def test_every_symptom_has_a_patient_and_each_is_drawn_sick_and_remedied(runs):
     explorer = charts.explorer(runs)
     for name, remedy, given in itertools.product(charts.PATIENTS, (False, True), (False, True)):
         scene = explorer.set(name=name, remedy=remedy, told=given)
-        check_drawn(scene)
+        check_drawn(scene, gaps=True)
         assert (charts.PATIENTS[name].disease in scene.alt) == given
     assert explorer.png().startswith(b"\x89PNG")
 

@@ -15,10 +15,11 @@ from rnnlib.training import evaluate
 
 pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 
-from rnnlib.viz import Dots, Heatmap, Line
+from rnnlib.viz import Heatmap
 from rnnlib.viz.static import png
 from rnnlib.viz.training import attempts, decay, masks, normed, regular, strength
 from tests.lessons import told
+from tests.lessons.drawn import check_drawn, every
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "11_regularisation.ipynb"
 
@@ -206,35 +207,10 @@ def test_a_memory_that_is_asked_for_breaks_only_where_the_state_itself_is_droppe
 # ---- pictures and explorers ------------------------------------------------------------------------------------------
 
 
-def every(explorer):
-    """Each control at each of its values, the others as at the start."""
-    start = dict(explorer.values)
-    for name, control in explorer.controls.items():
-        values = getattr(control, "options", None)
-        if values is None:
-            values = [
-                control.read(type(control.value)(v)) for v in np.linspace(control.minimum, control.maximum, 9).tolist()
-            ]
-        for value in values:
-            yield explorer.set(**{**start, name: value})
-
-
-def check_drawn(scene):
-    assert len(scene.alt) > 40
-    assert "nan" not in scene.alt.lower()
-    assert scene.to_wire()
-    for panel in scene.panels:
-        for mark in panel.marks:
-            if isinstance(mark, Line | Dots):
-                (left, right), (low, high) = panel.axis("x")["limits"], sorted(panel.axis("y")["limits"])
-                assert np.all((mark.x >= left) & (mark.x <= right)), panel.title
-                assert np.all((mark.y >= low) & (mark.y <= high)), panel.title
-
-
 @pytest.mark.parametrize("make", [masks.explorer, decay.explorer, lambda: strength.explorer(studies.strengths.kept())])
 def test_the_explorers_draw_everywhere(make):
     explorer = make()
-    pictures = [scene for scene in every(explorer) if check_drawn(scene) is None]
+    pictures = [scene for scene in every(explorer, 9) if check_drawn(scene) is None]
     assert len({scene.alt for scene in pictures}) > 6
     assert explorer.png().startswith(b"\x89PNG")
 

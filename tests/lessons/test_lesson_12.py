@@ -17,6 +17,7 @@ pytest.importorskip("anywidget", reason="the explorers need rnn-notebooks[lab]")
 from rnnlib.viz import Bars, Box, Dots, Heatmap, Line
 from rnnlib.viz.training import stacked, streaming, two_ways
 from tests.lessons import told
+from tests.lessons.drawn import every
 from tests.lessons.told import numbers
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "12_deep_bidirectional.ipynb"
@@ -28,16 +29,9 @@ def cells_of(kind=None):
 
 def drawn_everywhere(explorer, **texts):
     """Set every control to every value it has, or to some ten of them; every picture must be sound."""
-    start = dict(explorer.values)
-    for name, control in explorer.controls.items():
-        values = texts.get(name, getattr(control, "options", None))
-        if values is None:
-            values = [type(control.value)(v) for v in np.linspace(control.minimum, control.maximum, 9)]
-        for value in values:
-            scene = explorer.set(**{**start, name: control.read(value)})
-            assert len(scene.to_wire()[0]["alt"]) > 40
-            assert "nan" not in scene.alt.replace("NaN", "")
-    explorer.set(**start)
+    for scene in every(explorer, 9, **texts):
+        assert len(scene.to_wire()[0]["alt"]) > 40
+        assert "nan" not in scene.alt.replace("NaN", "")
     assert explorer.png().startswith(b"\x89PNG")
 
 

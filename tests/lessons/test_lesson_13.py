@@ -22,6 +22,7 @@ from rnnlib.viz import Bars, Box, Dots, Heatmap, Line
 from rnnlib.viz.evaluation import attribution, contest, errors, folds, reliability, threshold
 from rnnlib.viz.static import png
 from tests.lessons import told
+from tests.lessons.drawn import every
 from tests.lessons.told import numbers
 
 LESSON = pathlib.Path(__file__).parents[2] / "notebooks" / "13_evaluation.ipynb"
@@ -37,16 +38,9 @@ def dots(panel):
 
 def drawn_everywhere(explorer):
     """Set every control to every value it has, or to some twenty of them; every picture must be sound."""
-    start = dict(explorer.values)
-    for name, control in explorer.controls.items():
-        values = getattr(control, "options", None)
-        if values is None:
-            values = [type(control.value)(v) for v in np.linspace(control.minimum, control.maximum, 21)]
-        for value in values:
-            scene = explorer.set(**{**start, name: control.read(value)})
-            assert len(scene.to_wire()[0]["alt"]) > 40
-            assert "nan" not in scene.alt
-    explorer.set(**start)
+    for scene in every(explorer, 21):
+        assert len(scene.to_wire()[0]["alt"]) > 40
+        assert "nan" not in scene.alt
     assert explorer.png().startswith(b"\x89PNG")
 
 
