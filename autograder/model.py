@@ -72,5 +72,5 @@ def _text(model: Callable[..., Arrays]) -> str:
 def _from_text(text: str, name: str) -> Callable[..., Arrays]:
     scope: dict[str, Any] = {"np": np}
     exec(compile(text, f"<{name}>", "exec"), scope)
-    scope[name].text = text
+    scope[name].text = text  # no file holds it: `inspect` would not find it
     return scope[name]

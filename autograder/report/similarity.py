@@ -258,13 +258,13 @@ def like_the_library(programs: Sequence[Sequence[str]], library: Path) -> list[B
 
 
 @lru_cache(maxsize=4)
-def _functions_below(library: Path) -> list[tuple[str, str]]:
+def _functions_below(library: Path) -> tuple[tuple[str, str], ...]:
     """Where each function of a library stands, and its body."""
-    return [
+    return tuple(
         (f"{path.relative_to(library.parent)}: {name}", body)
         for path in sorted(library.rglob("*.py"))
         for name, body in _bodies(path.read_text(encoding="utf-8"))
-    ]
+    )
 
 
 def _bodies(text: str) -> list[tuple[str, str]]:

@@ -252,7 +252,9 @@ def test_the_timeline_draws_for_every_control_and_all_that_it_draws_is_in_sight(
 
 
 def test_the_dots_of_the_timeline_are_the_measurements():
-    scene = timeline.scene(timeline.Model(COST, 30), MEASURED, "a test", 64, 4, 20, "loop", False, "as here")
+    scene = timeline.scene(
+        timeline.Model(COST, 30), MEASURED, "a test", timeline.Setting(64, 4, 20, "loop", False, "as here")
+    )
     dots = {m.label: m for m in scene.panels[1].marks if isinstance(m, Dots) and m.label}
     assert set(dots) == {"loop, measured on a test", "fused, measured on a test"}
     for form in MEASURED:

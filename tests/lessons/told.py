@@ -27,12 +27,12 @@ def run(lesson, leave_out=(), change=lambda source: source, **names):
         names: known beforehand.
     """
     texts = {}
-    for name, source in cells_of(lesson, "code").items():
-        if name not in ("install", *leave_out):
-            out, kept = io.StringIO(), mock.patch.object(Study, "run", lambda study, **_: study.kept())
-            with contextlib.redirect_stdout(out), kept:
-                exec(compile(change(source), f"<{name}>", "exec"), names)
-            texts[name] = out.getvalue()
+    with mock.patch.object(Study, "run", lambda study, **_: study.kept()):
+        for name, source in cells_of(lesson, "code").items():
+            if name not in ("install", *leave_out):
+                with contextlib.redirect_stdout(io.StringIO()) as out:
+                    exec(compile(change(source), f"<{name}>", "exec"), names)
+                texts[name] = out.getvalue()
     return texts, names
 
 

@@ -89,6 +89,22 @@ class Model(NamedTuple):
         return run(T * self.operations, launch, computing / self.operations, overlap)
 
 
+class Setting(NamedTuple):
+    """Where the controls stand: units, rows and steps, and the others as `Model.run` has them, the speed by name."""
+
+    H: int
+    N: int
+    T: int
+    form: str
+    overlap: bool
+    speed: str
+
+    @property
+    def work(self) -> float:
+        """Flop of a step."""
+        return flops(self.N, self.H, self.H)
+
+
 def explorer(model: Model, measured: Mapping[str, Sequence[tuple[float, float]]], where: str) -> Explorer:
     """The timeline of a model, beside the points that its numbers come from.
 
@@ -99,7 +115,7 @@ def explorer(model: Model, measured: Mapping[str, Sequence[tuple[float, float]]]
     """
 
     def draw(H: int, N: int, T: int, form: str, overlap: bool, speed: str) -> Scene:
-        return scene(model, measured, where, H, N, T, form, overlap, speed)
+        return scene(model, measured, where, Setting(H, N, T, form, overlap, speed))
 
     return Explorer(
         draw,
@@ -115,24 +131,15 @@ def explorer(model: Model, measured: Mapping[str, Sequence[tuple[float, float]]]
     )
 
 
-def scene(
-    model: Model,
-    measured: Mapping[str, Sequence[tuple[float, float]]],
-    where: str,
-    H: int,
-    N: int,
-    T: int,
-    form: str,
-    overlap: bool,
-    speed: str,
-) -> Scene:
-    """Both pictures; arguments as in `explorer` and `Model.run`."""
-    now = model.run(T, flops(N, H, H), form, overlap, SPEEDS[speed])
+def scene(model: Model, measured: Mapping[str, Sequence[tuple[float, float]]], where: str, at: Setting) -> Scene:
+    """Both pictures; the other arguments as in `explorer`."""
+    now = model.run(at.T, at.work, at.form, at.overlap, SPEEDS[at.speed])
+    launches = f"{len(now.kernels)} launch{'es' if len(now.kernels) > 1 else ''}"
     told = (
-        f"Model, {form}, H = {H}, N = {N}, T = {T}: {len(now.kernels)} launch{'es' if len(now.kernels) > 1 else ''}, "
+        f"Model, {at.form}, H = {at.H}, N = {at.N}, T = {at.T}: {launches}, "
         f"{1e3 * now.seconds:.3g} ms, the device computes {100 * now.busy:.0f} % of the time."
     )
-    return Scene([_lanes(now), _against_work(model, measured, where, H, N, T, form, overlap, SPEEDS[speed])], told)
+    return Scene([_lanes(now), _against_work(model, measured, where, at)], told)
 
 
 def _lanes(now: Run) -> Panel:
@@ -151,34 +158,23 @@ def _lanes(now: Run) -> Panel:
 
 
 def _against_work(
-    model: Model,
-    measured: Mapping[str, Sequence[tuple[float, float]]],
-    where: str,
-    H: int,
-    N: int,
-    T: int,
-    form: str,
-    overlap: bool,
-    speed: float,
+    model: Model, measured: Mapping[str, Sequence[tuple[float, float]]], where: str, at: Setting
 ) -> Panel:
     def step(work: float, name: str) -> float:
         """µs."""
-        return 1e6 * model.run(T, work, name, overlap, speed).seconds / T
+        return 1e6 * model.run(at.T, work, name, at.overlap, SPEEDS[at.speed]).seconds / at.T
 
     low, high = flops(1, SIZES[0], SIZES[0]) / 2, 2 * flops(ROWS[-1], SIZES[-1], SIZES[-1])
     grid = np.geomspace(low, high, 40)
     marks: list[Mark] = []
     for name in ("loop", "fused"):
         times = np.array([step(float(work), name) for work in grid])
-        marks.append(Line(grid, times, f"{name}, model", COLORS[name], dashed=name != form))
+        marks.append(Line(grid, times, f"{name}, model", COLORS[name], dashed=name != at.form))
     for name, points in measured.items():
         x, y = np.array(points).T
         marks.append(Dots(x, 1e6 * y, f"{name}, measured on {where}", COLORS[name], size=5))
-    here = flops(N, H, H)
-    marks += [
-        Dots([here], [step(here, form)], "", "ink", size=11),
-        Label(here, 4 * step(here, form), "this setting", "ink"),
-    ]
+    here = step(at.work, at.form)
+    marks += [Dots([at.work], [here], "", "ink", size=11), Label(at.work, 4 * here, "this setting", "ink")]
     per_flop = model.cost.per_flop
     limits = 1e6 * per_flop * low / max(SPEEDS.values()) / 2, 1e7 * (model.cost.overhead + per_flop * high)
     return Panel(
